@@ -1,0 +1,3 @@
+//! The command `cos`.
+
+fn main() {}

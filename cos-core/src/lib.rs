@@ -1,0 +1,1 @@
+//! Kernel, runtime, dispatch, virtual machines, wire protocol and worker of COS.

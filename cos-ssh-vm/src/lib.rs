@@ -1,0 +1,1 @@
+//! hosts.toml, SSH sessions, worker deployment and the SSH virtual machine of COS.

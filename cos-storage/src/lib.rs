@@ -1,0 +1,1 @@
+//! Abstract and actual paths over mirrored storage.

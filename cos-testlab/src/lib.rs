@@ -1,0 +1,1 @@
+//! Private sshd hosts on loopback and a seeded fault proxy, for tests.

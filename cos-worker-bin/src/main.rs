@@ -1,0 +1,3 @@
+//! `cos-worker`, the binary that COS deploys to its hosts.
+
+fn main() {}
