@@ -1,1 +1,10 @@
-//! Kernel, runtime, dispatch, virtual machines, wire protocol and worker of COS.
+//! Kernel, runtime, dispatch, virtual machines, wire protocol and worker of COS, a cooperative multitasking OS
+//! with task outsourcing.
+
+pub mod encoding;
+pub mod event;
+pub mod ids;
+pub mod job;
+pub mod time;
+pub mod vm;
+pub mod wire;

@@ -1,0 +1,9 @@
+//! What is to be run and what came of it: commands, needs, attempt results, outcomes.
+
+mod command;
+mod needs;
+mod outcome;
+
+pub use command::{CommandJob, JobDirectory, LinePart, Program, Stream};
+pub use needs::{Amounts, Needs};
+pub use outcome::{AttemptResult, CommandEnd, Exit, Outcome, StreamTotals, TaskError, Usage};
