@@ -1,6 +1,7 @@
 //! Kernel, runtime, dispatch, virtual machines, wire protocol and worker of COS, a cooperative multitasking OS
 //! with task outsourcing.
 
+pub mod clock;
 pub mod encoding;
 pub mod event;
 pub mod ids;

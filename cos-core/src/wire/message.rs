@@ -32,8 +32,12 @@ pub enum ToAgent {
     /// The first message. An agent of another protocol version answers with its own hello and ends.
     /// The layout of this variant never changes.
     Hello(ClientHello),
-    /// Says that the client lives. Sent whenever nothing else was for a heartbeat interval.
-    Heartbeat,
+    /// Says that the client lives. Sent whenever nothing else was for a heartbeat interval. Answered at once by a
+    /// [`FromAgent::Heartbeat`] with the same stamp, which measures the round trip.
+    Heartbeat {
+        /// Any number.
+        stamp: u64,
+    },
     /// Nothing but the acknowledgement in its envelope.
     Acknowledge,
     /// How jobs are to see the host. Sent once, before any attempt. Answered by [`FromAgent::Prepared`].
@@ -86,6 +90,8 @@ pub enum FromAgent {
     Hello(AgentHello),
     /// Says that the agent lives.
     Heartbeat {
+        /// The stamp of the heartbeat that this one answers; `None` when the agent speaks of its own accord.
+        stamp: Option<u64>,
         /// The host's one-minute load average, in hundredths.
         load_hundredths: u32,
         /// How many of its processes are COS's own jobs of this agent, running.
