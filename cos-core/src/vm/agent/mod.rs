@@ -1,3 +1,104 @@
 //! The virtual machine that drives agents over byte streams; local and ssh hosts differ only in their launcher.
+//!
+//! Sessions, heartbeats and acknowledgements live on a thread of their own ([`io_thread`]), so that a program that
+//! computes for an hour between two system calls costs no lease.
+//!
+//! ```text
+//!  Idle --Connect--> Launching --channel--> Greeting --hello--> Preparing --prepared--> Up
+//!    ^                   |                     |                    |                   |
+//!    |<----- Failed -----+---------------------+--------------------+                   |
+//!    |<----- Lost / Closed --------------------------------------------------------------'
+//! ```
+//!
+//! Neither direction between the two threads is limited by a channel's length, since a session must never wait for
+//! the OS thread. What can be under way is limited by the protocol: output by
+//! [`OUTPUT_WINDOW`](crate::wire::message::OUTPUT_WINDOW) for each attempt, attempts by the kernel's slots and prefetch.
 
+mod host_task;
+mod io_thread;
 pub mod launcher;
+mod loss;
+pub mod opening;
+mod session;
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::host::HostSpec;
+use super::{VirtualMachine, VmCommand, VmEvent};
+use crate::ids::HostId;
+use crate::wire::message::Preparation;
+use io_thread::IoThread;
+use launcher::Launcher;
+
+/// A host of an [`AgentVm`].
+pub struct AgentHost {
+    /// What the kernel knows of it.
+    pub spec: HostSpec,
+    /// How its agent is reached.
+    pub launcher: Box<dyn Launcher>,
+    /// How jobs are to see it.
+    pub preparation: Preparation,
+}
+
+/// Runs tasks through agents, whatever carries the streams to them.
+///
+/// Dropping it closes every channel, which ends every agent with all that runs below it; use
+/// [`shutdown`](VirtualMachine::shutdown) to hear that they have.
+pub struct AgentVm {
+    specs: Vec<HostSpec>,
+    thread: IoThread,
+    events: mpsc::UnboundedReceiver<VmEvent>,
+}
+
+impl AgentVm {
+    /// A machine of these hosts, none of which is reached before it is asked to
+    /// [connect](VmCommand::Connect).
+    ///
+    /// # Errors
+    /// When the operating system gives no thread or no event queue.
+    pub fn new(hosts: Vec<AgentHost>) -> std::io::Result<Self> {
+        let specs = hosts.iter().map(|host| host.spec.clone()).collect();
+        let (sender, events) = mpsc::unbounded_channel();
+        let thread = IoThread::start(hosts, sender)?;
+        Ok(Self {
+            specs,
+            thread,
+            events,
+        })
+    }
+}
+
+impl VirtualMachine for AgentVm {
+    fn hosts(&self) -> &[HostSpec] {
+        &self.specs
+    }
+
+    fn submit(&mut self, command: VmCommand) {
+        self.thread.submit(command);
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<VmEvent>> {
+        self.events.poll_recv(context)
+    }
+
+    fn shutdown(&mut self, grace: Duration, limit: Duration) {
+        self.thread.shutdown(grace, limit);
+    }
+}
+
+impl VmCommand {
+    /// The host that a command is for.
+    pub fn host(&self) -> HostId {
+        match self {
+            Self::Connect { host }
+            | Self::Start { host, .. }
+            | Self::Stop { host, .. }
+            | Self::Recall { host, .. }
+            | Self::Credit { host, .. }
+            | Self::Disconnect { host, .. } => *host,
+        }
+    }
+}
