@@ -1,0 +1,5 @@
+//! The command `cos` as a library: its command line, job sources, records, output and progress display, each
+//! usable and tested by itself.
+
+pub mod arguments;
+pub mod exit_code;
