@@ -1,1 +1,3 @@
 //! hosts.toml, SSH sessions, worker deployment and the SSH virtual machine of COS.
+
+pub mod inventory;
