@@ -3,3 +3,4 @@
 
 pub mod arguments;
 pub mod exit_code;
+pub mod template;
