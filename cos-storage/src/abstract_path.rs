@@ -3,13 +3,14 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::SuffixError;
 use crate::path_bytes::{PathBytes, PathBytesRef};
 use crate::shown::Shown;
+use crate::suffix::Suffix;
 
 /// A path that can be sent to another host and means the same file there.
 ///
@@ -50,10 +51,10 @@ impl AbstractPath {
     ///
     /// [`SuffixError`] if the suffix is absolute or holds `..` or a NUL byte.
     pub fn new(index: u16, suffix: impl AsRef<Path>) -> Result<Self, SuffixError> {
-        let suffix = normalized(suffix.as_ref().as_os_str().as_bytes())?;
+        let suffix = Suffix::new(suffix.as_ref().as_os_str().as_bytes())?;
         Ok(Self {
             index: Some(index),
-            suffix: suffix.into(),
+            suffix: suffix.into_bytes(),
         })
     }
 
@@ -86,9 +87,28 @@ impl AbstractPath {
         match self.index {
             None => Ok(Self::untranslated(self.suffix().join(relative))),
             Some(index) => {
-                let below = normalized(relative.as_os_str().as_bytes())?;
-                Self::new(index, self.suffix().join(OsStr::from_bytes(&below)))
+                let below = Suffix::new(relative.as_os_str().as_bytes())?;
+                Self::new(index, self.suffix().join(below.as_path()))
             }
+        }
+    }
+
+    /// This place as a host names it whose entry is `entry`: a matter of text, for hosts other than
+    /// this one. `entry` may be anything that host understands, `~` included. Without an index the
+    /// suffix is returned as it is.
+    ///
+    /// ```
+    /// use cos_storage::AbstractPath;
+    ///
+    /// let path = AbstractPath::new(0, "runs/a")?;
+    /// assert_eq!(path.under("~"), std::path::Path::new("~/runs/a"));
+    /// # Ok::<(), cos_storage::SuffixError>(())
+    /// ```
+    pub fn under(&self, entry: impl AsRef<Path>) -> PathBuf {
+        match self.index {
+            None => self.suffix().to_owned(),
+            Some(_) if self.suffix.is_empty() => entry.as_ref().to_owned(),
+            Some(_) => entry.as_ref().join(self.suffix()),
         }
     }
 
@@ -101,42 +121,6 @@ impl AbstractPath {
             suffix: parent.as_os_str().as_bytes().into(),
         })
     }
-}
-
-/// Checks the rules for a suffix below an entry and returns its normal form.
-fn normalized(suffix: &[u8]) -> Result<Vec<u8>, SuffixError> {
-    if suffix.first() == Some(&b'/') {
-        return Err(SuffixError::Absolute {
-            suffix: shown(suffix),
-        });
-    }
-    if suffix.contains(&0) {
-        return Err(SuffixError::Nul {
-            suffix: shown(suffix),
-        });
-    }
-    let mut normal = Vec::with_capacity(suffix.len());
-    for component in suffix.split(|byte| *byte == b'/') {
-        match component {
-            b"" | b"." => continue,
-            b".." => {
-                return Err(SuffixError::ParentDirectory {
-                    suffix: shown(suffix),
-                });
-            }
-            name => {
-                if !normal.is_empty() {
-                    normal.push(b'/');
-                }
-                normal.extend_from_slice(name);
-            }
-        }
-    }
-    Ok(normal)
-}
-
-fn shown(suffix: &[u8]) -> String {
-    Shown::os_str(OsStr::from_bytes(suffix)).to_string()
 }
 
 /// `[1]/models/bjt.lib`, or the path itself where there is no index; escaped for a terminal.

@@ -158,6 +158,74 @@ pub enum TranslateError {
     },
 }
 
+/// A file below a directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeneathError {
+    /// The path, or a link on it, leads out of the directory: never to be followed.
+    #[error("{path} leads out of its directory; refused")]
+    Escapes {
+        /// The path, escaped for a terminal.
+        path: String,
+    },
+    /// What the system said.
+    #[error("{path}: {source}")]
+    Io {
+        /// The path, escaped for a terminal.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// A file of mirrored storage could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The path could not be translated.
+    #[error(transparent)]
+    Translate(#[from] TranslateError),
+    /// The path has no index, so there is no entry that would confine it.
+    #[error("{path} is in no mirrored storage entry that could confine it; refused")]
+    Unconfined {
+        /// The path, escaped for a terminal.
+        path: String,
+    },
+    /// The file could not be opened inside its entry.
+    #[error(transparent)]
+    Beneath(#[from] BeneathError),
+}
+
+/// No token file could be written, so a directory cannot be proven to be shared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlantError {
+    /// The directory cannot be reached on this host.
+    #[error("{directory}: {source}")]
+    Directory {
+        /// The directory, escaped for a terminal.
+        directory: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The directory lies outside the entry that it is said to be in.
+    #[error("{directory} is not below {root}")]
+    OutsideRoot {
+        /// The directory, escaped for a terminal.
+        directory: String,
+        /// The entry's directory, escaped for a terminal.
+        root: String,
+    },
+    /// Neither the directory nor any other in the same mount and entry can be written.
+    #[error("{directory} cannot be proven to be shared: no token file could be written ({tried})")]
+    NotWritable {
+        /// The directory, escaped for a terminal.
+        directory: String,
+        /// Each directory that was tried and why it failed.
+        tried: String,
+    },
+}
+
 /// The entries of a mirrored storage, for a message.
 #[derive(Debug, Clone, Default)]
 pub struct EntryList(pub(crate) Vec<ListedEntry>);

@@ -2,14 +2,23 @@
 
 mod abstract_path;
 mod account;
+mod beneath;
 mod error;
 mod expand;
 mod mirrored;
+mod mount;
 mod path_bytes;
+pub mod proof;
 mod resolve;
 mod shown;
+mod suffix;
 
 pub use abstract_path::AbstractPath;
-pub use error::{EntryList, EntryListError, ExpandError, SuffixError, TranslateError};
+pub use beneath::open_beneath;
+pub use error::{
+    BeneathError, EntryList, EntryListError, ExpandError, OpenError, PlantError, SuffixError,
+    TranslateError,
+};
 pub use expand::{expand_home, home_directory, local_storage_path, user_name};
 pub use mirrored::{MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage};
+pub use proof::{PlantedToken, Token, Verdict};

@@ -4,12 +4,18 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::abstract_path::AbstractPath;
-use crate::error::{EntryList, EntryListError, ListedEntry, TranslateError};
+use crate::beneath::open_beneath;
+use crate::error::{
+    BeneathError, EntryList, EntryListError, ListedEntry, OpenError, TranslateError,
+};
 use crate::expand::expand_home;
 use crate::resolve;
 use crate::shown::Shown;
@@ -195,11 +201,36 @@ impl MirroredStorage {
         let Some(index) = path.index() else {
             return Ok(path.suffix().to_owned());
         };
+        Ok(path.under(self.root(index)?))
+    }
+
+    /// Opens a file that any host may have named, links included below the entry's directory.
+    ///
+    /// The descriptor closes on exec; see [`open_beneath`] for `flags`, `mode` and what is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]: not translatable, without an index, outside its entry, or refused by the
+    /// system.
+    pub fn open(
+        &self,
+        path: &AbstractPath,
+        flags: OFlags,
+        mode: Mode,
+    ) -> Result<OwnedFd, OpenError> {
+        let Some(index) = path.index() else {
+            return Err(OpenError::Unconfined {
+                path: path.to_string(),
+            });
+        };
         let root = self.root(index)?;
-        if path.suffix().as_os_str().is_empty() {
-            return Ok(root.to_owned()); // `join` would add a slash
-        }
-        Ok(root.join(path.suffix()))
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root =
+            rustix::fs::open(root, directory, Mode::empty()).map_err(|errno| BeneathError::Io {
+                path: Shown::path(root).to_string(),
+                source: errno.into(),
+            })?;
+        Ok(open_beneath(root, path.suffix(), flags, mode)?)
     }
 
     /// The canonical directory of entry `index` on this host.
@@ -417,6 +448,28 @@ mod tests {
         );
         let error = storage.to_abstract("/").unwrap_err().to_string();
         assert!(error.contains("(no entries)"), "{error}");
+    }
+
+    #[test]
+    fn opening_stays_inside_the_entry() {
+        let (_guard, root) = tree(&["d1/sub", "d2"]);
+        fs::write(root.join("d1/sub/x"), "").unwrap();
+        fs::write(root.join("d2/secret"), "").unwrap();
+        symlink("../d2", root.join("d1/out")).unwrap();
+        symlink("sub", root.join("d1/in")).unwrap();
+        let storage = storage(&root, &["d1"]);
+        let open = |path: &AbstractPath| storage.open(path, OFlags::RDONLY, Mode::empty());
+        open(&abstract_of(0, "sub/x")).unwrap();
+        open(&abstract_of(0, "in/x")).unwrap();
+        let error = open(&abstract_of(0, "out/secret")).unwrap_err();
+        assert!(
+            matches!(error, OpenError::Beneath(BeneathError::Escapes { .. })),
+            "{error}"
+        );
+        let error = open(&AbstractPath::untranslated(root.join("d1/sub/x"))).unwrap_err();
+        assert!(matches!(error, OpenError::Unconfined { .. }), "{error}");
+        let error = open(&abstract_of(1, "")).unwrap_err();
+        assert!(matches!(error, OpenError::Translate(_)), "{error}");
     }
 
     #[test]
