@@ -320,7 +320,7 @@ fn bytes_that_are_no_text_are_shown_with_their_place() {
 }
 
 #[test]
-fn a_huge_file_is_refused_after_4_mib() {
+fn a_huge_file_is_refused_after_1_mib() {
     let machine = Machine::new();
     let file = fs::File::create(machine.path("huge.toml")).unwrap();
     file.set_len(1 << 40).unwrap();
@@ -330,6 +330,6 @@ fn a_huge_file_is_refused_after_4_mib() {
     };
     assert_eq!(
         machine.report(Inventory::find(&request, &machine.environment())),
-        "error: cannot read TOP/huge.toml\n  larger than 4 MiB: this is no hosts.toml"
+        "error: cannot read TOP/huge.toml\n  larger than 1 MiB: this is no hosts.toml"
     );
 }

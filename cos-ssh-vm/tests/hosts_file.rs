@@ -328,6 +328,24 @@ fn the_number_of_hosts_is_bounded_before_any_is_made() {
 }
 
 #[test]
+fn a_file_of_nothing_but_mistakes_has_a_short_report() {
+    let lines = [
+        "a\n",
+        "a=1\n",
+        "[a]\n",
+        "[[host]]\n",
+        "[[host\n",
+        "[host]\n",
+        "a.b.c=[[[[\n",
+        "\"\n",
+    ];
+    for line in lines {
+        let report = report(&line.repeat((1 << 18) / line.len()));
+        assert!(report.len() < 20_000, "{line:?}");
+    }
+}
+
+#[test]
 fn colour_is_the_callers_choice() {
     let report = Inventory::from_text("x = 1", Path::new("hosts.toml")).unwrap_err();
     assert!(!report.render(false).contains('\u{1b}'));

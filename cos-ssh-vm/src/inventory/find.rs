@@ -14,8 +14,8 @@ use super::ownership::{Distrust, Owner};
 use super::report::{Problem, Report, shown_path};
 use super::{FoundBy, Inventory, Source, sshlogin};
 
-/// The largest hosts.toml, in bytes. One entry for each of [`MAX_HOSTS`](super::MAX_HOSTS) needs a tenth.
-const MAX_BYTES: u64 = 4 << 20;
+/// The largest hosts.toml, in bytes: 256 for each of [`MAX_HOSTS`](super::MAX_HOSTS).
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The variable that names a hosts.toml.
 const VARIABLE: &str = "COS_HOSTS";
@@ -167,7 +167,7 @@ impl Environment {
         if bytes.len() as u64 > MAX_BYTES {
             let cause = io::Error::new(
                 io::ErrorKind::FileTooLarge,
-                "larger than 4 MiB: this is no hosts.toml",
+                "larger than 1 MiB: this is no hosts.toml",
             );
             return Err(InventoryError::Unreadable {
                 path: path.to_owned(),

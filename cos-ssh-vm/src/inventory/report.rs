@@ -62,10 +62,7 @@ impl Report {
             .map(|problem| self.render_problem(problem, &renderer))
             .collect();
         if self.problems.len() > MAX_SHOWN {
-            let title = format!(
-                "{} more errors are not shown",
-                self.problems.len() - MAX_SHOWN
-            );
+            let title = "further errors are not shown";
             shown.push(renderer.render(&[Group::with_title(Level::ERROR.primary_title(title))]));
         }
         shown.join("\n\n")
@@ -288,7 +285,7 @@ mod tests {
         let report = Report::new("x", "a", problems).to_string();
         assert_eq!(report.matches("error: wrong").count(), 50);
         assert!(
-            report.ends_with("error: 10 more errors are not shown"),
+            report.ends_with("error: further errors are not shown"),
             "{report}"
         );
     }

@@ -44,9 +44,7 @@ impl Hosts {
         let mut count = 0;
         for value in tables(reader, value, complete) {
             let DeValue::Table(table) = value.get_ref() else {
-                reader
-                    .problems
-                    .push(values::mismatch("host", value, "a table: write `[[host]]`"));
+                reader.report(values::mismatch("host", value, "a table: write `[[host]]`"));
                 continue;
             };
             let mut name = None;
@@ -55,23 +53,17 @@ impl Hosts {
             match name {
                 Some(Ok(names)) if count + names.names.len() > MAX_HOSTS => {
                     let title = format!("more than {MAX_HOSTS} hosts");
-                    reader
-                        .problems
-                        .push(Problem::new(names.span, title, "with this one"));
+                    reader.report(Problem::new(names.span, title, "with this one"));
                     break;
                 }
                 Some(Ok(names)) => {
                     count += names.names.len();
                     entries.push((names, settings));
                 }
-                Some(Err(problem)) => reader.problems.push(problem),
+                Some(Err(problem)) => reader.report(problem),
                 None if complete => {
                     let label = "add `name = \"...\"`: an ssh destination, or \"local\"";
-                    reader.problems.push(Problem::new(
-                        value.span(),
-                        "a host without a name",
-                        label,
-                    ));
+                    reader.report(Problem::new(value.span(), "a host without a name", label));
                 }
                 None => {}
             }
@@ -117,13 +109,11 @@ fn tables<'v, 'i>(
         Some((_, DeValue::Array(tables))) if !tables.is_empty() => tables.iter().collect(),
         Some((value, DeValue::Table(_))) => {
             let title = "`[host]` is one table, but there may be many hosts";
-            reader
-                .problems
-                .push(Problem::new(value.span(), title, "write `[[host]]`"));
+            reader.report(Problem::new(value.span(), title, "write `[[host]]`"));
             vec![value]
         }
         Some((value, _)) => {
-            reader.problems.push(values::mismatch(
+            reader.report(values::mismatch(
                 "host",
                 value,
                 "a table for each host: write `[[host]]`",
@@ -135,7 +125,7 @@ fn tables<'v, 'i>(
             let label = "add `[[host]]` and below it `name = \"ws01\"`";
             // A misspelt table has been reported: the hosts are in there.
             if reader.problems.is_empty() {
-                reader.problems.push(Problem::new(0..0, title, label));
+                reader.report(Problem::new(0..0, title, label));
             }
             Vec::new()
         }
@@ -186,7 +176,7 @@ fn find_duplicates(reader: &mut Reader<'_>, entries: &[(Names, Settings)]) {
                 [] => continue,
             };
             let problem = Problem::new(names.span.clone(), title, "named again");
-            reader.problems.push(if first == index {
+            reader.report(if first == index {
                 problem
             } else {
                 problem.context(entries[first].0.span.clone(), "first named here")
@@ -211,7 +201,7 @@ fn find_unequal_lists(reader: &mut Reader<'_>, defaults: &Settings, entries: &[(
     for list in lists.filter(|list| list.value.len() != first.value.len()) {
         let title = "lists of mirrored storage that differ in length";
         let label = format!("{}; entry n is the same tree on every host", count(list));
-        reader.problems.push(
+        reader.report(
             Problem::new(list.span.clone(), title, label).context(first.span.clone(), count(first)),
         );
     }

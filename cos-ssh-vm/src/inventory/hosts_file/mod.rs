@@ -22,6 +22,9 @@ pub(super) const FILE_NAME: &str = "hosts.toml";
 /// The tables that a hosts.toml may have.
 const TABLES: [&str; 3] = ["defaults", "host", "worker"];
 
+/// The most problems that are kept of each kind, of syntax and of meaning.
+const MAX_PROBLEMS: usize = 1000;
+
 /// What a file is read against.
 pub(super) struct Surroundings<'a> {
     /// The name of the file in messages.
@@ -135,11 +138,11 @@ impl Reader<'_> {
                 Some(table) => format!("did you mean `{table}`?"),
                 None => "the tables are `[defaults]`, `[[host]]` and `[worker]`".to_owned(),
             };
-            self.problems.push(Problem::new(key.span(), title, label));
+            self.report(Problem::new(key.span(), title, label));
         } else {
             let title = format!("{} stands outside of any table", quoted(word));
             let label = "belongs below `[[host]]`, or below `[defaults]` for every host";
-            self.problems.push(Problem::new(key.span(), title, label));
+            self.report(Problem::new(key.span(), title, label));
         }
     }
 
@@ -152,7 +155,7 @@ impl Reader<'_> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let title = format!("`{name}` is {}, not a table", values::kind(value.get_ref()));
-            self.problems.push(Problem::new(
+            self.report(Problem::new(
                 value.span(),
                 title,
                 format!("write `[{name}]`"),
@@ -161,8 +164,15 @@ impl Reader<'_> {
         table
     }
 
+    /// Keeps a problem, up to a number that nobody reads.
+    fn report(&mut self, problem: Problem) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(problem);
+        }
+    }
+
     /// Keeps a problem, or gives the value.
     fn accept<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.problems.push(problem)).ok()
+        result.map_err(|problem| self.report(problem)).ok()
     }
 }

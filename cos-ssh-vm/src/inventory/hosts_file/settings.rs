@@ -117,7 +117,7 @@ impl Settings {
                 ("name", Some(name)) => name(value),
                 ("name", None) => {
                     let label = "belongs below `[[host]]`";
-                    reader.problems.push(Problem::new(
+                    reader.report(Problem::new(
                         key.span(),
                         "`name` cannot have a default",
                         label,
@@ -136,7 +136,7 @@ impl Settings {
                 "the same as `mirrored_storage`",
             )
             .context(first.span(), "is here too");
-            reader.problems.push(problem);
+            reader.report(problem);
         }
         settings
     }
@@ -151,7 +151,9 @@ impl Settings {
             "tags" => self.tags = reader.accept(values::tags(word, value)),
             "env" => match values::environment(word, value) {
                 Ok(variables) => self.env = variables,
-                Err(problems) => reader.problems.extend(problems),
+                Err(problems) => problems
+                    .into_iter()
+                    .for_each(|problem| reader.report(problem)),
             },
             "local_storage" => {
                 self.local_storage =
@@ -174,9 +176,7 @@ impl Settings {
             "shell" => self.shell = reader.accept(shell(word, value)),
             "target" => self.target = reader.accept(target(word, value)),
             "enabled" => self.enabled = reader.accept(values::boolean(word, value)),
-            _ => reader
-                .problems
-                .push(unknown_key(reader.surroundings.file_name(), key)),
+            _ => reader.report(unknown_key(reader.surroundings.file_name(), key)),
         }
     }
 
@@ -320,7 +320,7 @@ fn ssh_config(reader: &mut Reader<'_>, key: &str, value: &Value<'_>) -> Option<P
     match (reader.surroundings.check_ssh_config)(&path) {
         Ok(()) => Some(path),
         Err(reason) => {
-            reader.problems.push(values::refused(key, value, reason));
+            reader.report(values::refused(key, value, reason));
             None
         }
     }

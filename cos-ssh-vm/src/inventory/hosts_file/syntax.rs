@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::super::report::Problem;
+use super::MAX_PROBLEMS;
 
 /// Reads `text` as far as it can be read.
 pub(super) fn parse(text: &str) -> (Spanned<DeTable<'_>>, Faults) {
@@ -21,12 +22,11 @@ pub(super) fn parse(text: &str) -> (Spanned<DeTable<'_>>, Faults) {
     errors.sort_by_key(|(span, _)| span.start);
     for (span, message) in errors {
         // One fault per line: what follows on the same line is mostly its consequence.
-        if faults
-            .unclear
-            .iter()
-            .any(|lines| lines.contains(&span.start))
-        {
+        if faults.is_unclear(span.start) {
             continue;
+        }
+        if faults.problems.len() == MAX_PROBLEMS {
+            break;
         }
         faults.unclear.push(unclear_lines(text, span.start));
         faults.problems.push(problem(span, &message));
@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str) -> (Spanned<DeTable<'_>>, Faults) {
 /// The faults of a text's syntax.
 pub(super) struct Faults {
     problems: Vec<Problem>,
-    /// The lines of which the tree may hold something that nobody wrote.
+    /// The lines of which the tree may hold something that nobody wrote, in order.
     unclear: Vec<Range<usize>>,
 }
 
@@ -49,14 +49,16 @@ impl Faults {
 
     /// These faults and those problems of the tree that are not their consequence.
     pub(super) fn merge(mut self, tree: Vec<Problem>) -> Vec<Problem> {
-        let unclear = self.unclear;
-        let clear = |problem: &Problem| {
-            !unclear
-                .iter()
-                .any(|lines| lines.contains(&problem.offset()))
-        };
-        self.problems.extend(tree.into_iter().filter(clear));
+        let is_clear = |problem: &Problem| !self.is_unclear(problem.offset());
+        let clear: Vec<_> = tree.into_iter().filter(is_clear).collect();
+        self.problems.extend(clear);
         self.problems
+    }
+
+    fn is_unclear(&self, offset: usize) -> bool {
+        let next = self.unclear.partition_point(|lines| lines.start <= offset);
+        next.checked_sub(1)
+            .is_some_and(|last| self.unclear[last].contains(&offset))
     }
 }
 
