@@ -3,4 +3,5 @@
 
 pub mod arguments;
 pub mod exit_code;
+pub mod progress;
 pub mod template;
