@@ -91,6 +91,14 @@ impl Inventory {
         self.write()
     }
 
+    /// Sends new connections to another port.
+    pub(crate) fn redirect(&mut self, name: &str, port: u16) -> Result<(), LabError> {
+        for entry in self.entries.iter_mut().filter(|entry| entry.name == name) {
+            entry.destination = Destination::Port(port);
+        }
+        self.write()
+    }
+
     /// A hosts.toml of the named hosts, in their order.
     pub(crate) fn hosts_toml(&self, names: &[&str]) -> Result<String, LabError> {
         let mut text = format!(

@@ -26,8 +26,12 @@ mod lab;
 mod loopback;
 mod programs;
 mod quoting;
+mod relay;
 
 pub use broken::{Breakage, BrokenHost};
 pub use error::LabError;
-pub use host::{HOST_VARIABLE, HostBuilder, HostProcess, Mount, NOISE, Place, Shell, TestHost};
+pub use host::{
+    HOST_VARIABLE, HostBuilder, HostProcess, Mount, NOISE, OccupiedStartups, Place, Shell, TestHost,
+};
 pub use lab::{Lab, LabBuilder};
+pub use relay::{Fault, FaultPlan, FaultProxy, Toward};

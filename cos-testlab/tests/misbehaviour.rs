@@ -118,3 +118,19 @@ fn first_line(command: &mut std::process::Command) -> std::process::Child {
     assert_eq!(line, "up\n");
     child
 }
+
+#[test]
+fn max_startups() {
+    let lab = Lab::new().unwrap();
+    let host = lab.host("ws01").max_startups(1).start().unwrap();
+    let occupied = host.occupy_startups(1).unwrap();
+    assert_says(&ssh(&lab, &[], "ws01"), "kex_exchange_identification: ");
+    assert_eq!((host.dropped_connections(), host.logins()), (1, 0));
+    drop(occupied);
+    // sshd takes note of the free place in its own time.
+    let deadline = std::time::Duration::from_secs(30);
+    host.wait_until("a login", deadline, |_| {
+        ssh(&lab, &[], "ws01").status.success()
+    })
+    .unwrap();
+}

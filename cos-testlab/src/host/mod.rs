@@ -1,6 +1,7 @@
 //! Private hosts: one sshd each, with directories, a shell and processes of its own.
 
 mod builder;
+mod control;
 mod log;
 mod mounts;
 mod processes;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use builder::check_name;
 pub use builder::{HostBuilder, NOISE, Place};
+pub use control::OccupiedStartups;
 pub use mounts::Mount;
 pub(crate) use mounts::Privileges;
 pub use processes::{HOST_VARIABLE, HostProcess};
@@ -23,11 +25,9 @@ pub use shell::Shell;
 use crate::error::LabError;
 use crate::lab::{Shared, lock};
 use crate::loopback::PortReservation;
+use crate::relay::FaultProxy;
 use processes::{LOOK_AGAIN, Marks, Owned};
 use sshd::Sshd;
-
-/// Killing takes milliseconds; this is for a machine that is busy with everything else.
-const KILL_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running host of a lab; its processes and its directory go when it is dropped.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub struct TestHost {
     port: PortReservation,
     sshd: Mutex<Sshd>,
     marks: Mutex<Marks>,
+    proxy: Mutex<Option<Arc<FaultProxy>>>,
     lab: Arc<Shared>,
 }
 
@@ -93,6 +94,7 @@ impl TestHost {
             port,
             sshd: Mutex::new(sshd),
             marks: Mutex::new(marks),
+            proxy: Mutex::new(None),
             lab,
         }
     }
@@ -252,61 +254,6 @@ impl TestHost {
             thread::sleep(LOOK_AGAIN);
         }
         Ok(())
-    }
-
-    /// Kills sshd and every process of the host at once, as when a machine dies. The kernel closes
-    /// their connections, so a client hears of it; put a fault proxy's blackhole in front for a
-    /// machine that falls silent.
-    ///
-    /// # Errors
-    ///
-    /// [`LabError::StillRunning`] when something survives SIGKILL (hanging in the kernel).
-    pub fn kill(&self) -> Result<(), LabError> {
-        let mut sshd = lock(&self.sshd);
-        let mut marks = lock(&self.marks);
-        let start = Instant::now();
-        let killed = marks.kill_all(KILL_DEADLINE);
-        sshd.stop();
-        killed.map_err(|left| LabError::StillRunning {
-            host: self.name.clone(),
-            waited: start.elapsed(),
-            left,
-        })
-    }
-
-    /// Ends sshd's listener alone: new connections are refused, open ones go on.
-    pub fn stop_sshd(&self) {
-        // Once the listener is gone, its sessions can only be told by having been seen.
-        drop(self.walk());
-        lock(&self.sshd).stop();
-    }
-
-    /// Starts sshd again, at the same port and with the same key; with what was mounted for it.
-    ///
-    /// # Errors
-    ///
-    /// [`LabError::Invalid`] when it still runs, [`LabError::Sshd`] when it does not start.
-    pub fn start_sshd(&self) -> Result<(), LabError> {
-        let mut sshd = lock(&self.sshd);
-        if sshd.pid().is_some() {
-            let (host, what) = (self.name.clone(), "sshd runs already".to_owned());
-            return Err(LabError::Invalid { host, what });
-        }
-        sshd.start()?;
-        if let Some(pid) = sshd.pid() {
-            lock(&self.marks).set_listener(pid);
-        }
-        Ok(())
-    }
-
-    /// Kills sshd's side of every open connection; the listener and what the sessions run live on.
-    pub fn drop_connections(&self) {
-        let listener = self.pid();
-        for process in self.sshd_processes() {
-            if Some(process.pid) != listener {
-                processes::signal(&process, rustix::process::Signal::KILL);
-            }
-        }
     }
 
     /// Every file (no directory) below a directory, as the host sees it, sorted. A directory that
