@@ -14,7 +14,9 @@ use sha2::{Digest, Sha256};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=COS_WORKER");
-    let target = variable("TARGET").into_string().expect("a target triple is ASCII");
+    let target = variable("TARGET")
+        .into_string()
+        .expect("a target triple is ASCII");
     let worker = match env::var_os("COS_WORKER") {
         Some(path) => {
             let path = fs::canonicalize(&path)
@@ -34,7 +36,9 @@ fn variable(name: &str) -> OsString {
 /// Runs the nested cargo and returns the path of the executable.
 fn build(target: &str) -> PathBuf {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    let workspace = here.parent().expect("the crate is a folder of the workspace");
+    let workspace = here
+        .parent()
+        .expect("the crate is a folder of the workspace");
     let out = PathBuf::from(variable("OUT_DIR"));
     // OUT_DIR is <target directory>/<profile>/build/<package>/out.
     let profile_directory = out.ancestors().nth(3).expect("OUT_DIR has cargo's layout");
@@ -46,7 +50,13 @@ fn build(target: &str) -> PathBuf {
 
     let status = Command::new(variable("CARGO"))
         .current_dir(workspace)
-        .args(["build", "--package", "cos-worker-bin", "--bin", "cos-worker"])
+        .args([
+            "build",
+            "--package",
+            "cos-worker-bin",
+            "--bin",
+            "cos-worker",
+        ])
         .args(["--profile", profile, "--target", target, "--target-dir"])
         .arg(&directory)
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
@@ -76,7 +86,10 @@ fn watch(list: &Path) {
     let text = fs::read_to_string(list)
         .unwrap_or_else(|error| panic!("cargo wrote no {}: {error}", list.display()));
     // One rule, `executable: source source ...`, with spaces in names escaped by a backslash.
-    let sources = text.split_once(": ").map_or("", |(_, sources)| sources).trim();
+    let sources = text
+        .split_once(": ")
+        .map_or("", |(_, sources)| sources)
+        .trim();
     let mut name = String::new();
     let mut characters = sources.chars().chain([' ']);
     while let Some(character) = characters.next() {

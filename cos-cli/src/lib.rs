@@ -4,4 +4,5 @@
 pub mod arguments;
 pub mod exit_code;
 pub mod progress;
+pub mod sources;
 pub mod template;

@@ -22,7 +22,11 @@ pub use gnu::advice_for;
 pub use halt::{Halt, HaltEvent, HaltThreshold, HaltUrgency, ParseHaltError};
 pub use hosts::{HostSelection, ParseSshLoginError, SshLogin, SshTarget};
 pub use job_environment::{EnvironmentEntry, ParseEnvironmentError, SuccessExit, WorkingDirectory};
-pub use run::{ColumnSeparator, OutputFormat, OutputMode, RunArguments, ShowProgress, StatusLevel};
+pub use run::{
+    ColumnSeparator, FirstLineIsHeader, InputArguments, JobArguments, LimitArguments,
+    OutputArguments, OutputFormat, OutputMode, ProgressArguments, RunArguments, ShowProgress,
+    StatusLevel,
+};
 pub use time::{ParseTimeError, TimeLimit, parse_duration};
 
 /// `cos`: runs commands on the hosts of a workstation lab.

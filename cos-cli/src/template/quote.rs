@@ -130,7 +130,7 @@ fn append_single_quoted(value: &[u8], out: &mut Vec<u8>) {
 
 /// Bytes that mean nothing to any shell, anywhere in a word.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_@%+:,./-".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"_@%+:./-".contains(&byte)
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn plain_values_stay_as_they_are() {
-        for value in ["a", "a/b.c.d", "-n", "10%", "user@host:path", "a,b+c"] {
+        for value in ["a", "a/b.c.d", "-n", "10%", "user@host:path", "a+c"] {
             assert_eq!(word(value), value);
         }
     }
@@ -156,6 +156,7 @@ mod tests {
         assert_eq!(word("'"), r"\'");
         assert_eq!(word(r"a\b"), r"'a'\\'b'");
         assert_eq!(word("~x"), "'~x'");
+        assert_eq!(word("a,b"), "'a,b'", "the command may say {{x,{{}}}}");
         assert_eq!(word("a=b"), "'a=b'");
         assert_eq!(word("if"), "'if'");
     }

@@ -1,0 +1,78 @@
+//! Reads job inputs on a thread of its own, where waiting for standard input holds up nothing else.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use tokio::sync::mpsc;
+
+use super::{JobInputs, Row, SourceError};
+
+/// Rows read ahead. Lists shorter than this are known to their end at once, so that the display has a total.
+const READ_AHEAD: usize = 2048;
+
+/// A stream of job inputs, read ahead by a bounded number of rows.
+///
+/// Dropping it ends its thread at the next row; a thread that waits for standard input stays until the process ends.
+#[derive(Debug)]
+pub struct InputReader {
+    rows: mpsc::Receiver<Result<Row, SourceError>>,
+    total: Arc<OnceLock<u64>>,
+}
+
+impl InputReader {
+    /// Starts to read.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub fn spawn(inputs: JobInputs) -> io::Result<Self> {
+        let (sender, rows) = mpsc::channel(READ_AHEAD);
+        let total = Arc::new(OnceLock::new());
+        if let Some(known) = inputs.total_hint() {
+            let _ = total.set(known);
+        }
+        let counted = Arc::clone(&total);
+        std::thread::Builder::new()
+            .name("cos-input".to_owned())
+            .spawn(move || {
+                let mut count = 0;
+                for row in inputs {
+                    count += u64::from(row.is_ok());
+                    if sender.blocking_send(row).is_err() {
+                        return;
+                    }
+                }
+                let _ = counted.set(count);
+            })?;
+        Ok(Self { rows, total })
+    }
+
+    /// The next row; `None` at the end. Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<Row, SourceError>> {
+        self.rows.recv().await
+    }
+
+    /// How many rows there are in all, once that is known: at once for arguments, else when the input was read to its end,
+    /// which may be long before its last job starts.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.total.get().copied()
+    }
+
+    /// The same, to be asked while somebody else reads.
+    #[must_use]
+    pub fn total_handle(&self) -> Arc<OnceLock<u64>> {
+        Arc::clone(&self.total)
+    }
+}
+
+impl Stream for InputReader {
+    type Item = Result<Row, SourceError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.rows.poll_recv(context)
+    }
+}
