@@ -296,6 +296,7 @@ fn the_same_lines_as_the_installed_gnu_parallel() {
         f.path().display().to_string(),
         g.path().display().to_string(),
     );
+    let comma = regex::bytes::Regex::new(",").expect("a regex");
     for (flags, words) in [
         ("", format!("echo ::: a b ::: 1 2 3 :::+ X Y :::: {f}")),
         ("", format!("echo {{2}}-{{1}} :::: {f} {g} ::::+ {f}")),
@@ -309,7 +310,7 @@ fn the_same_lines_as_the_installed_gnu_parallel() {
         ),
         (
             "",
-            "{.}|{/}|{//}|{/.}|{#} ::: a/b.c.d /x x. .y a/ a//b.c ../z // q".to_owned(),
+            "echo {.}|{/}|{//}|{/.}|{#} ::: a/b.c.d /x x. .y a/ a//b.c ../z // q".to_owned(),
         ),
     ] {
         let mut gnu = std::process::Command::new("parallel");
@@ -321,9 +322,7 @@ fn the_same_lines_as_the_installed_gnu_parallel() {
             .output();
         let Ok(output) = output else { return };
         let options = InputOptions {
-            separator: flags
-                .contains("colsep")
-                .then(|| regex::bytes::Regex::new(",").expect(",")),
+            separator: flags.contains("colsep").then(|| comma.clone()),
             header: flags.contains("header"),
             null: false,
         };
