@@ -1,26 +1,20 @@
 //! Describing a host before it is started.
 
-use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::client::make_private_directory;
 use crate::error::LabError;
+use crate::host::login::{Login, NOISE};
 use crate::host::mounts::Mount;
 use crate::host::processes::Marks;
 use crate::host::shell::Shell;
-use crate::host::sshd::{self, Sshd, SshdPlan, write_private};
+use crate::host::sshd::{self, Sshd, SshdPlan};
 use crate::host::{Directories, TestHost};
 use crate::inventory::{Destination, Entry};
 use crate::keys::KeyPair;
 use crate::lab::Shared;
 use crate::loopback::PortReservation;
-use crate::quoting::shell_word;
-
-/// What a noisy host prints, unless it was told what: three lines on standard output.
-pub const NOISE: &str =
-    "Welcome to the lab!\nDisk quota: 83 % used\n\x1b[1mmodules loaded\x1b[0m\n";
 
 /// A host's name becomes a directory in the paths of sockets.
 const LONGEST_NAME: usize = 32;
@@ -208,7 +202,14 @@ impl HostBuilder {
             ),
             KnownKey::None => None,
         };
-        let login = self.write_login_script(&directories)?;
+        let login = Login {
+            shell: self.shell,
+            environment: self.environment.clone(),
+            path_prefix: self.path_prefix.clone(),
+            noise: self.noise.clone(),
+            noise_on_stderr: self.noise_on_stderr.clone(),
+        }
+        .write(&directories)?;
         let port = PortReservation::new()?;
         let id = format!("{}/{}", self.lab.id, self.name);
         sshd::prepare_separation_directory(self.lab.privileges)?;
@@ -319,72 +320,6 @@ impl HostBuilder {
 
     fn generate_key(&self, root: &Path, name: &str) -> Result<KeyPair, LabError> {
         KeyPair::generate(&self.lab.programs.ssh_keygen, &root.join(name), &self.name)
-    }
-
-    /// Writes what every session runs: sshd can only start the account's shell, which becomes this
-    /// script, which makes the host's environment and becomes the host's login shell.
-    fn write_login_script(&self, directories: &Directories) -> Result<PathBuf, LabError> {
-        let shell = self.shell.path().unwrap_or_default();
-        let mut script = String::from("#!/bin/sh\n");
-        let path = |path: &Path| path.to_string_lossy().into_owned();
-        let mut variables = vec![
-            ("HOME".to_owned(), path(&directories.home)),
-            ("SHELL".to_owned(), path(&shell)),
-            ("TMPDIR".to_owned(), path(&directories.temporary)),
-            ("XDG_RUNTIME_DIR".to_owned(), path(&directories.runtime)),
-            ("XDG_CACHE_HOME".to_owned(), path(&directories.cache())),
-            (
-                "XDG_CONFIG_HOME".to_owned(),
-                path(&directories.configuration()),
-            ),
-            ("XDG_STATE_HOME".to_owned(), path(&directories.state())),
-        ];
-        variables.extend(self.environment.iter().cloned());
-        for (variable, value) in variables {
-            let _ = writeln!(script, "export {variable}={}", shell_word(&value));
-        }
-        for directory in self.path_prefix.iter().rev() {
-            let _ = writeln!(script, "PATH={}:$PATH", shell_word(&path(directory)));
-        }
-        // sshd starts in the account's home, and leaves the client's command in the environment.
-        script.push_str("cd \"$HOME\" || exit\ncommand=$SSH_ORIGINAL_COMMAND\n");
-        script.push_str("unset SSH_ORIGINAL_COMMAND OLDPWD\n");
-        let noise = self.write_noise(directories)?;
-        match self.shell.rc_file() {
-            Some(file) if !noise.is_empty() => {
-                let file = directories.home.join(file);
-                if let Some(parent) = file.parent() {
-                    make_private_directory(parent)?;
-                }
-                fs::write(&file, noise).map_err(LabError::file("write", &file))?;
-            }
-            _ => script.push_str(&noise),
-        }
-        let program = format!("{}{}", shell_word(&path(&shell)), self.shell.applet());
-        let _ = writeln!(script, "[ -n \"$command\" ] || exec {program} -l");
-        let _ = writeln!(script, "exec {program} -c \"$command\"");
-        let file = directories.root.join("login");
-        write_private(&file, &script)?;
-        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(&file, executable).map_err(LabError::file("make executable", &file))?;
-        Ok(file)
-    }
-
-    /// Writes the noise to files and returns lines that print them, in the language that all the
-    /// shells share.
-    fn write_noise(&self, directories: &Directories) -> Result<String, LabError> {
-        let mut lines = String::new();
-        for (noise, name, redirection) in [
-            (&self.noise, "noise", ""),
-            (&self.noise_on_stderr, "noise_on_stderr", " >&2"),
-        ] {
-            if !noise.is_empty() {
-                let file = directories.root.join(name);
-                fs::write(&file, noise).map_err(LabError::file("write", &file))?;
-                let _ = writeln!(lines, "/bin/sh -c 'cat {}{redirection}'", file.display());
-            }
-        }
-        Ok(lines)
     }
 }
 

@@ -3,6 +3,7 @@
 mod builder;
 mod control;
 mod log;
+mod login;
 mod mounts;
 mod processes;
 mod shell;
@@ -15,8 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use builder::check_name;
-pub use builder::{HostBuilder, NOISE, Place};
+pub use builder::{HostBuilder, Place};
 pub use control::OccupiedStartups;
+pub use login::NOISE;
 pub use mounts::Mount;
 pub(crate) use mounts::Privileges;
 pub use processes::{HOST_VARIABLE, HostProcess};

@@ -25,8 +25,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 /// The environment variable that marks a host's processes: lab and host, `x7Kp2q/ws01`.
 pub const HOST_VARIABLE: &str = "COS_TESTLAB_HOST";
 
-/// Between two looks at `/proc`.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(3);
+/// Between two looks at `/proc`, each of which takes some milliseconds of a busy machine.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A live process of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,11 +88,19 @@ pub(crate) struct Marks {
     variable: Vec<u8>,
     /// The host's own directory.
     root: PathBuf,
-    /// `/proc/<pid>/ns/mnt` of the host's sshd, when it is not the lab's.
-    mount_namespace: Option<OsString>,
+    /// The mount namespace of the host's sshd, when it is not the lab's.
+    mount_namespace: Option<MountNamespace>,
     /// sshd processes that were seen, by process id and start time: once the listener is gone, only
     /// this tells a session's sshd.
     known_sshd: HashSet<(i32, u64)>,
+}
+
+/// A mount namespace by its name, `mnt:[4026532201]`, which the kernel gives to another one once the
+/// last process has left: so it is held open.
+#[derive(Debug)]
+struct MountNamespace {
+    name: OsString,
+    _hold: fs::File,
 }
 
 impl Marks {
@@ -110,8 +118,12 @@ impl Marks {
         if let Some(process) = read_process(pid) {
             self.known_sshd.insert((pid, process.start_time));
         }
-        let its = mount_namespace(pid);
-        self.mount_namespace = its.filter(|its| Some(its) != mount_namespace_of_self().as_ref());
+        let own = mount_namespace("self");
+        let its = mount_namespace(pid).filter(|its| Some(its) != own.as_ref());
+        self.mount_namespace = its.and_then(|name| {
+            let hold = fs::File::open(format!("/proc/{pid}/ns/mnt")).ok()?;
+            Some(MountNamespace { name, _hold: hold })
+        });
     }
 
     /// Walks `/proc` once. A process that is forked during the walk may be missed.
@@ -212,7 +224,11 @@ impl Marks {
     }
 
     fn shares_namespace(&self, pid: i32) -> bool {
-        self.mount_namespace.is_some() && mount_namespace(pid) == self.mount_namespace
+        let its = self
+            .mount_namespace
+            .as_ref()
+            .map(|namespace| &namespace.name);
+        its.is_some() && mount_namespace(pid).as_ref() == its
     }
 }
 
@@ -259,14 +275,8 @@ fn process_directory(pid: i32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
 }
 
-fn mount_namespace(pid: i32) -> Option<OsString> {
-    fs::read_link(process_directory(pid).join("ns/mnt"))
-        .ok()
-        .map(PathBuf::into_os_string)
-}
-
-fn mount_namespace_of_self() -> Option<OsString> {
-    fs::read_link("/proc/self/ns/mnt")
+fn mount_namespace(pid: impl fmt::Display) -> Option<OsString> {
+    fs::read_link(format!("/proc/{pid}/ns/mnt"))
         .ok()
         .map(PathBuf::into_os_string)
 }

@@ -12,12 +12,22 @@ use std::time::{Duration, Instant};
 use crate::error::LabError;
 use crate::host::log::SshdLog;
 use crate::host::mounts::{Mount, Privileges};
-use crate::host::processes::{HOST_VARIABLE, LOOK_AGAIN};
+use crate::host::processes::HOST_VARIABLE;
 use crate::programs;
 use crate::quoting::{shell_word, ssh_argument};
 
 /// Generous: a start takes some ten milliseconds, on a machine that does nothing else.
 const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Between two looks at the log of an sshd that starts.
+const LOG_AGAIN: Duration = Duration::from_millis(2);
+
+/// Where distributions have the server side of `scp` and `sftp`.
+const SFTP_SERVERS: [&str; 3] = [
+    "/usr/lib/openssh/sftp-server",
+    "/usr/libexec/openssh/sftp-server",
+    "/usr/lib/ssh/sftp-server",
+];
 
 /// Where Debian's sshd, started by root, wants an empty directory to lock its unprivileged part in.
 const SEPARATION_DIRECTORY: &str = "/run/sshd";
@@ -127,7 +137,7 @@ impl Sshd {
                     log: said,
                 });
             }
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(LOG_AGAIN);
         }
     }
 
@@ -188,6 +198,12 @@ impl SshdPlan {
         // The first value of a key wins.
         for (key, value) in &self.options {
             let _ = writeln!(text, "{key} {value}");
+        }
+        if let Some(server) = SFTP_SERVERS
+            .iter()
+            .find(|server| Path::new(server).exists())
+        {
+            let _ = writeln!(text, "Subsystem sftp {server}");
         }
         let quoted = |path: &Path| ssh_argument(&path.to_string_lossy());
         // Without PAM, sshd refuses an account whose password is locked.
