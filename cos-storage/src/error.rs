@@ -226,6 +226,54 @@ pub enum PlantError {
     },
 }
 
+/// A scratch directory could not be made, or a local storage not be swept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScratchError {
+    /// The local storage cannot be made or opened: no space, no permission, read-only.
+    #[error("local storage {path}: {source}")]
+    Base {
+        /// The local storage, escaped for a terminal.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The local storage is a link or a file. A link could be made to point elsewhere at any time.
+    #[error("local storage {path} is not a directory (links are not followed); name its target")]
+    NotADirectory {
+        /// The local storage, escaped for a terminal.
+        path: String,
+    },
+    /// Another user could have placed what lies in the local storage, or could replace it.
+    #[error("local storage {path} cannot be trusted: {reason}")]
+    Untrusted {
+        /// The local storage, escaped for a terminal.
+        path: String,
+        /// Whose it is, or who may write in it.
+        reason: String,
+    },
+    /// The directory itself could not be made.
+    #[error("scratch directory {path}: {source}")]
+    Create {
+        /// The directory, escaped for a terminal.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A run or job has a name that is not fit to be part of a directory's.
+    #[error("`{name}` is no name for a scratch directory: 1 to 48 letters, digits, `-`, `_`, `.`")]
+    Name {
+        /// The name, escaped for a terminal.
+        name: String,
+    },
+    /// This process could not find out its own identity, so the directory could not be marked.
+    #[error("the owner of a scratch directory is unknown: {source}")]
+    Owner {
+        /// What could not be read from /proc.
+        source: io::Error,
+    },
+}
+
 /// The entries of a mirrored storage, for a message.
 #[derive(Debug, Clone, Default)]
 pub struct EntryList(pub(crate) Vec<ListedEntry>);
