@@ -8,3 +8,4 @@ pub mod message;
 pub mod progress;
 pub mod sources;
 pub mod template;
+pub mod terminal;
