@@ -19,8 +19,8 @@ pub enum LabError {
         package: &'static str,
     },
 
-    /// The request can only be met for root (mount namespaces): run the test as root, or leave it out.
-    #[error("host {host}: {what} needs root")]
+    /// The request can only be met for root: see [`Lab::can_mount`](crate::Lab::can_mount).
+    #[error("host {host}: {what} needs root (CAP_SYS_ADMIN)")]
     NeedsRoot {
         /// The host that was asked for.
         host: String,

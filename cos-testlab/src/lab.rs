@@ -81,6 +81,13 @@ impl Lab {
         self.shared.client.home()
     }
 
+    /// Whether hosts can have mounts of their own ([`HostBuilder::mount`]): the tests run as root, and
+    /// not in a container that forbids it.
+    #[must_use]
+    pub fn can_mount(&self) -> bool {
+        self.shared.privileges.mount_namespaces
+    }
+
     /// Makes a directory inside the lab that belongs to no host, such as the one home of several
     /// hosts, or a tree that client and hosts share.
     ///

@@ -235,11 +235,14 @@ impl SshdPlan {
             // One line: sshd reads only the first.
             (
                 "SetEnv",
-                format!(
-                    "{} {}",
-                    ssh_argument(&format!("{HOST_VARIABLE}={}", self.id)),
-                    ssh_argument(&format!("HOME={}", home.display()))
-                ),
+                [
+                    format!("{HOST_VARIABLE}={}", self.id),
+                    format!("HOME={}", home.display()),
+                    // As PAM sets it; without, fish and tcsh take bytes for Latin-1.
+                    "LANG=C.UTF-8".to_owned(),
+                ]
+                .map(|assignment| ssh_argument(&assignment))
+                .join(" "),
             ),
             ("ForceCommand", forced),
         ] {
