@@ -5,6 +5,7 @@ pub mod arguments;
 pub mod escape;
 pub mod exit_code;
 pub mod message;
+pub mod output;
 pub mod progress;
 pub mod sources;
 pub mod template;
