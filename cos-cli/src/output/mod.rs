@@ -7,7 +7,7 @@ mod capture;
 mod sink;
 mod spill;
 mod tag;
-mod terminal;
+mod terminal_filter;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use cos_core::job::Stream;
 
-use super::terminal::TerminalFilter;
+use super::terminal_filter::TerminalFilter;
 
 /// Takes the jobs' output in its final order.
 pub trait OutputSink {

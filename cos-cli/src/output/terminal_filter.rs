@@ -122,11 +122,8 @@ mod tests {
         // A backslash of the filter is one byte, so `escape_ascii` doubles it.
         assert_eq!(shown(&[b"\x1b]0;title\x07"]), r"\\x1b]0;title\\x07");
         assert_eq!(shown(&[b"\x1b[2J\x1b[1;1H"]), r"\\x1b[2J\\x1b[1;1H");
-        assert_eq!(
-            shown(&[b"\x1b[31", b"\x1bc"]),
-            r"\\x1b[31",
-            "the rest may become a colour"
-        );
+        assert_eq!(shown(&[b"\x1b[31", b"\x1bc"]), r"\\x1b[31\\x1bc");
+        assert_eq!(shown(&[b"\x1b[31"]), "", "it may become a colour yet");
         assert_eq!(shown(&["\u{9b}2J".as_bytes()]), r"\\xc2\\x9b2J");
         assert_eq!(shown(&[b"\x08\x7f\0"]), r"\\x08\\x7f\\x00");
         let long = [b"\x1b[".as_slice(), &[b'1'; 100], b"m"].concat();
