@@ -43,7 +43,7 @@ impl PlantedToken {
     /// Writes a token file that proves `directory`, which lies in the mirrored storage entry `root`.
     ///
     /// It is written in the directory itself or, where that is not possible, elsewhere in the same
-    /// mount and below `root`: see the [module](self) for why this proves as much.
+    /// mount and below `root`: see [`proof`](crate::proof) for why this proves as much.
     ///
     /// # Errors
     ///

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::plant::plant_in;
 use super::*;
-use crate::PlantError;
+use crate::testing::{bind, mount_memory, with_own_mounts};
+use crate::{MirroredStorage, PlantError};
 
 fn top() -> (tempfile::TempDir, PathBuf) {
     let guard = tempfile::tempdir().unwrap();
@@ -246,4 +247,72 @@ fn tokens_are_new_each_time() {
     let other = PlantedToken::plant(&top, &top).unwrap();
     assert_ne!(one.token().name, other.token().name);
     assert_ne!(one.token().secret, other.token().secret);
+}
+
+/// One tree under two names, as two hosts mount it, and a third directory that only looks like it.
+#[test]
+fn hosts_that_mount_one_tree_at_different_places() {
+    let (_guard, top) = top();
+    make(
+        &top,
+        &[
+            "server/foo",
+            "server/bar/sub",
+            "foo",
+            "bar",
+            "d1",
+            "d2",
+            "e1",
+            "e2/sub",
+        ],
+    );
+    with_own_mounts(|| {
+        for (exported, mounted) in [("foo", "foo"), ("bar", "bar"), ("foo", "d1"), ("bar", "d2")] {
+            bind(&top.join("server").join(exported), &top.join(mounted));
+        }
+        let storage =
+            |entries: [&str; 2]| MirroredStorage::new(entries.map(|e| top.join(e))).unwrap();
+        let (here, there, alien) = (
+            storage(["foo", "bar"]),
+            storage(["d1", "d2"]),
+            storage(["e1", "e2"]),
+        );
+        for directory in ["foo", "bar", "bar/sub"] {
+            let path = here.to_abstract(top.join(directory)).unwrap();
+            let root = here.root(path.index().unwrap()).unwrap();
+            let planted = PlantedToken::plant(top.join(directory), root).unwrap();
+            let check =
+                |host: &MirroredStorage| planted.token().check(host.to_actual(&path).unwrap());
+            assert_eq!(check(&there), Verdict::Proven);
+            assert!(!check(&alien).is_proven());
+
+            fs::write(top.join(directory).join("input"), directory).unwrap();
+            let input = there.to_actual(&path.join("input").unwrap()).unwrap();
+            assert_eq!(fs::read_to_string(input).unwrap(), directory);
+        }
+        // A token above or beside holds in a bind mount as well, where the mount is one.
+        let planted = plant_in(&top.join("bar"), &top.join("bar/sub")).unwrap();
+        assert_eq!(planted.token().check(top.join("d2/sub")), Verdict::Proven);
+    });
+}
+
+#[test]
+fn a_mount_below_a_proven_directory_is_not_proven_with_it() {
+    let (_guard, top) = top();
+    make(&top, &["foo/sub/deep", "d1"]);
+    with_own_mounts(|| {
+        bind(&top.join("foo"), &top.join("d1"));
+        let sub = plant_in(&top.join("foo"), &top.join("foo/sub")).unwrap();
+        let deep = plant_in(&top.join("foo"), &top.join("foo/sub/deep")).unwrap();
+        assert_eq!(sub.token().check(top.join("d1/sub")), Verdict::Proven);
+        mount_memory(&top.join("d1/sub"));
+        make(&top, &["d1/sub/deep"]);
+        for (token, path) in [(sub.token(), "d1/sub"), (deep.token(), "d1/sub/deep")] {
+            let reason = refused(token.check(top.join(path)));
+            assert!(reason.contains("another mount"), "{reason}");
+        }
+        // Nor is it if the client has such a mount, which its own check notices.
+        let error = plant_in(&top.join("d1"), &top.join("d1/sub/deep")).unwrap_err();
+        assert_eq!(error.to_string(), "not in the same mount");
+    });
 }
