@@ -28,6 +28,11 @@ identity! {
     TaskId(u64)
 }
 identity! {
+    /// Tasks that need the same tool, as the caller numbers them: what a host lacks, and how long a task usually takes,
+    /// is learned for each class by itself.
+    ClassId(u32)
+}
+identity! {
     /// A host of a virtual machine: its position in the machine's list of hosts, stable for the machine's life.
     HostId(u32)
 }

@@ -6,6 +6,7 @@ pub mod encoding;
 pub mod event;
 pub mod ids;
 pub mod job;
+pub mod kernel;
 pub mod time;
 pub mod vm;
 pub mod wire;

@@ -1,0 +1,14 @@
+//! What the kernel asks its caller to do.
+
+use crate::event::RunEvent;
+use crate::vm::VmCommand;
+
+/// Something to be done, in the order in which the kernel gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Hand this to the virtual machine.
+    Vm(VmCommand),
+    /// Tell the observers. Every task that was submitted has exactly one [`RunEvent::TaskEnded`], which is also how
+    /// its submitter learns the outcome.
+    Emit(RunEvent),
+}

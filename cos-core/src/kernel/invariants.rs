@@ -1,0 +1,160 @@
+//! Checks of the tables against each other, after each step of a test.
+
+use std::collections::BTreeSet;
+
+use super::Kernel;
+use super::host::HostState;
+use super::task::{Grant, Intent, Progress, TaskState};
+use super::timers::Timer;
+use crate::ids::{HostId, TaskId};
+use crate::job::Amounts;
+
+impl Kernel {
+    /// Panics where two tables contradict each other. Between any two calls they never do.
+    pub fn check(&self) {
+        self.check_tasks();
+        self.check_hosts();
+        self.check_queues();
+        self.check_timers();
+    }
+
+    fn check_tasks(&self) {
+        for (id, task) in self.tasks.iter() {
+            assert!(task.tries < task.policy.tries.max(1), "{id} has a try left");
+            assert!(task.crashes < self.config.crash_limit, "{id} lives");
+            match &task.state {
+                TaskState::Queued { reserved, .. } => {
+                    assert!(
+                        self.queues.entry(task.demand).contains(id),
+                        "{id} is queued"
+                    );
+                    if let Some(host) = reserved {
+                        let up = self.hosts[host.0 as usize].up();
+                        assert_eq!(up.and_then(|up| up.reserved), Some(id), "{id} on {host}");
+                    }
+                }
+                TaskState::Placed(placed) => {
+                    let there = match &self.hosts[placed.host.0 as usize].state {
+                        HostState::Up(up) => {
+                            let waits = up.queued.contains(&id);
+                            assert_eq!(placed.grant == Grant::Waiting, waits, "{id} waits");
+                            up.attempts.contains(&id)
+                        }
+                        HostState::Closing { attempts, .. } => attempts.contains(&id),
+                        _ => false,
+                    };
+                    assert!(there, "{id} is on {}", placed.host);
+                    if placed.progress != Progress::Sent {
+                        assert_eq!(placed.grant, Grant::Granted, "{id} runs");
+                        assert_ne!(placed.intent, Intent::Recall, "{id} runs");
+                    }
+                }
+                TaskState::InDoubt { .. } => {
+                    assert!(
+                        self.timers.is_set(Timer::Doubt(id)) || self.config_is_planted(),
+                        "{id} is in doubt"
+                    );
+                }
+                TaskState::Deciding => panic!("{id} is not decided"),
+            }
+        }
+    }
+
+    fn check_hosts(&self) {
+        let mut waiting = 0;
+        let mut recalls = 0;
+        let mut connecting = 0;
+        for (id, host) in (0..).map(HostId).zip(&self.hosts) {
+            match &host.state {
+                HostState::Up(up) => {
+                    let mut used = Amounts::default();
+                    for task in &up.attempts {
+                        let task = self.tasks.get(*task).expect("an attempt has a task");
+                        let placed = task.placed().expect("an attempt is placed");
+                        assert_eq!(placed.host, id);
+                        if placed.grant == Grant::Granted {
+                            used = used.plus(task.amounts);
+                        }
+                        recalls += usize::from(placed.intent == Intent::Recall);
+                    }
+                    assert_eq!(used, up.used, "used on {id}");
+                    assert!(used.fits(up.total), "{id} has {}, used {used}", up.total);
+                    waiting += up.queued.len();
+                    assert!(up.queued.iter().all(|task| up.attempts.contains(task)));
+                    if let Some(task) = up.reserved {
+                        let task = self.tasks.get(task).expect("a reservation has a task");
+                        let reserved = matches!(
+                            task.state,
+                            TaskState::Queued { reserved: Some(host), .. } if host == id
+                        );
+                        assert!(reserved, "{id} is reserved");
+                    }
+                }
+                HostState::Connecting => {
+                    connecting += 1;
+                    assert!(self.timers.is_set(Timer::Stage(id)), "{id} connects");
+                }
+                HostState::Waiting => assert!(
+                    self.timers.is_set(Timer::Connect(id)) || self.connecting.waits(id),
+                    "{id} is tried again"
+                ),
+                HostState::Idle | HostState::Closing { .. } | HostState::Gone(_) => {}
+            }
+            if host.health.is_paused() && !matches!(host.state, HostState::Gone(_)) {
+                assert!(self.timers.is_set(Timer::Probe(id)), "{id} is probed");
+            }
+        }
+        assert_eq!(waiting, self.waiting_on_hosts);
+        assert_eq!(recalls, self.recalls);
+        assert_eq!(connecting, self.connecting.open());
+        assert!(connecting <= self.config.connect.at_once);
+    }
+
+    fn check_queues(&self) {
+        let mut holders = 0;
+        let mut filled = 0;
+        let mut queued = 0;
+        for (key, entry) in self.queues.iter() {
+            assert!(self.queues.holders(key) > 0, "{:?} is held", entry.demand);
+            holders += self.queues.holders(key);
+            filled += usize::from(entry.len() > 0);
+            queued += entry.len();
+        }
+        assert_eq!(holders, self.tasks.len());
+        assert_eq!(filled, self.queues.heads());
+        let waiting = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| matches!(task.state, TaskState::Queued { .. }))
+            .count();
+        assert_eq!(queued, waiting);
+    }
+
+    fn check_timers(&self) {
+        let known: BTreeSet<TaskId> = self.tasks.iter().map(|(id, _)| id).collect();
+        for timer in self.timers.iter() {
+            match timer {
+                Timer::Connect(host) | Timer::Stage(host) | Timer::Probe(host) => {
+                    assert!((host.0 as usize) < self.hosts.len());
+                }
+                Timer::Reserve(task)
+                | Timer::Limit(task)
+                | Timer::Slow(task)
+                | Timer::Stop(task)
+                | Timer::Doubt(task) => {
+                    assert!(known.contains(&task), "{timer:?} outlives its task");
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn config_is_planted(&self) -> bool {
+        self.config.planted.is_some()
+    }
+
+    #[cfg(not(test))]
+    fn config_is_planted(&self) -> bool {
+        false
+    }
+}

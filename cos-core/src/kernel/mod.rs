@@ -1,0 +1,398 @@
+//! The kernel: pure decisions. Events and requests go in, actions come out.
+//!
+//! It owns no socket, no clock and no source of randomness: time is an argument, the seed stands in its configuration.
+//! So it runs the same in a program, in a simulation of years and in a debugger.
+//!
+//! ```text
+//!   submit, cancel, drain ...  ---->  +--------+  ---->  Action::Vm(VmCommand)    to the virtual machine
+//!   handle(VmEvent, now)       ---->  | Kernel |  ---->  Action::Emit(RunEvent)   to observers and submitters
+//!   handle_timeout(now)        ---->  +--------+  ---->  poll_timeout(): when to call handle_timeout
+//! ```
+//!
+//! After each call the caller takes all actions with [`Kernel::poll_action`] and asks [`Kernel::poll_timeout`] anew.
+//!
+//! # Tables
+//!
+//! | table | file | row |
+//! |---|---|---|
+//! | hosts | `host.rs` | state of its connection, amounts, attempts that are there |
+//! | tasks | `task.rs` | what to run, epoch, tries and crashes, where its attempt is |
+//! | queues | `queue.rs` | one kind of demand and the tasks of it that wait, oldest first |
+//! | classes | `blame.rs` | which hosts have the tool, how long a task usually takes |
+//! | timers | `timers.rs` | every deadline, by kind and owner |
+//!
+//! The files `connection.rs`, `placement.rs`, `attempt.rs`, `outcome.rs`, `blame.rs` and `prefetch.rs` change them;
+//! `invariants.rs` checks them against each other after each step of a test.
+//!
+//! # Promises
+//!
+//! * Every task that [`Kernel::submit`] accepts has exactly one [`RunEvent::TaskEnded`].
+//! * What an earlier attempt, an earlier connection or a confused host says is dropped and counted.
+//! * The cost of a call depends on the number of hosts and of kinds of demand, not on how many tasks wait or have
+//!   ended. (It pays for what it settles: when the last host is lost, every waiting task ends.)
+//!
+//! # Microthreads
+//!
+//! The other half of the system, microthreads and their system calls, has its tables beside these: the table of tids, the
+//! ready queue, and waits as operations with ids of their own. It meets this half in two places only: a remote
+//! spawn is a [`Kernel::submit`], and a [`RunEvent::TaskEnded`] finishes the child's row.
+
+#![deny(clippy::disallowed_methods)]
+
+mod action;
+mod attempt;
+mod blame;
+mod config;
+mod connection;
+mod host;
+#[cfg(any(test, feature = "sim"))]
+mod invariants;
+mod median;
+mod outcome;
+mod placement;
+pub(crate) mod planted;
+mod prefetch;
+mod queue;
+mod request;
+mod task;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+pub use action::Action;
+pub use config::{BlameConfig, ConnectConfig, KernelConfig};
+pub use request::{ExitCodes, Prefetch, SubmitError, TaskPolicy, TaskRequest, TimeLimit};
+
+use crate::event::RunEvent;
+use crate::ids::{Epoch, HostId, TaskId};
+use crate::job::{Amounts, Needs};
+use crate::time::Time;
+use crate::vm::host::HostSpec;
+use crate::vm::{VmCommand, VmEvent};
+use blame::Classes;
+use connection::Connecting;
+use host::Host;
+use queue::{Demand, Queues};
+use task::{Task, TaskState, TaskTable};
+use timers::{Timer, Timers};
+
+/// The kernel. See the [module](self) for how it is driven.
+#[derive(Debug)]
+pub struct Kernel {
+    config: KernelConfig,
+    mode: Mode,
+    hosts: Vec<Host>,
+    connecting: Connecting,
+    tasks: TaskTable,
+    queues: Queues,
+    classes: Classes,
+    timers: Timers,
+    rng: fastrand::Rng,
+    actions: VecDeque<Action>,
+    /// Messages of attempts that are no longer current.
+    late: u64,
+    /// Attempts that wait on hosts for room.
+    waiting_on_hosts: usize,
+    /// Those of them that were asked back and have not answered.
+    recalls: usize,
+    /// Elementary steps so far.
+    steps: u64,
+}
+
+/// How the kernel treats tasks that do not run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// They run when a host is free.
+    Running,
+    /// They are cancelled; those that run may end.
+    Finishing,
+    /// Everything is cancelled.
+    Closing,
+}
+
+impl Kernel {
+    /// A kernel for these hosts, in the order of their ids. Nothing happens before [`start`](Self::start).
+    pub fn new(config: KernelConfig, hosts: &[HostSpec]) -> Self {
+        Self {
+            mode: Mode::Running,
+            hosts: hosts.iter().cloned().map(Host::new).collect(),
+            connecting: Connecting::default(),
+            tasks: TaskTable::default(),
+            queues: Queues::default(),
+            classes: Classes::default(),
+            timers: Timers::default(),
+            rng: fastrand::Rng::with_seed(config.seed),
+            actions: VecDeque::new(),
+            late: 0,
+            waiting_on_hosts: 0,
+            recalls: 0,
+            steps: 0,
+            config,
+        }
+    }
+
+    /// Begins to connect every host: all at once but for a cap, each after a short random pause.
+    pub fn start(&mut self, now: Time) {
+        for host in (0..).map(HostId).take(self.hosts.len()) {
+            self.schedule_first_connect(host, now);
+        }
+        self.advance(now);
+    }
+
+    /// Adds a host and begins to connect it.
+    pub fn add_host(&mut self, spec: HostSpec, now: Time) -> HostId {
+        // More hosts than a u32 counts do not fit into memory.
+        let id = HostId(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX));
+        let host = Host::new(spec);
+        self.queues.host_added(id, &host);
+        self.hosts.push(host);
+        self.connecting.wish(id);
+        self.advance(now);
+        id
+    }
+
+    /// Accepts a task. It runs as soon as a host that may run it has room, oldest task first.
+    pub fn submit(&mut self, request: TaskRequest, now: Time) -> Result<TaskId, SubmitError> {
+        let TaskRequest {
+            index,
+            job,
+            mut needs,
+            class,
+            policy,
+        } = request;
+        needs.amounts.cores = needs.amounts.cores.max(1);
+        self.check_needs(&needs)?;
+        let amounts = needs.amounts;
+        let demand = Demand {
+            needs,
+            class,
+            prefetch: policy.prefetch,
+            avoid: Vec::new(),
+            dislike: Vec::new(),
+        };
+        let key = self.queues.acquire(demand, &self.hosts);
+        let id = self.tasks.insert(Task {
+            index,
+            job,
+            amounts,
+            class,
+            policy,
+            demand: key,
+            epoch: Epoch::FIRST,
+            tries: 0,
+            crashes: 0,
+            last: None,
+            refusal: None,
+            state: TaskState::Queued {
+                since: now,
+                reserved: None,
+            },
+        });
+        self.queues.push(key, id);
+        self.advance(now);
+        Ok(id)
+    }
+
+    /// Ends a task that is not wanted any more: at once when it does not run, else by TERM and, after `grace`, KILL.
+    /// Its outcome is [`Cancelled`](crate::job::TaskError::Cancelled) unless it succeeds before it is stopped. Calling
+    /// again with a shorter grace shortens it; a task that has its outcome is left alone.
+    pub fn cancel(&mut self, task: TaskId, grace: Duration, now: Time) {
+        self.cancel_task(task, grace, now);
+        self.advance(now);
+    }
+
+    /// Takes what the virtual machine says.
+    pub fn handle(&mut self, event: VmEvent, now: Time) {
+        match event {
+            VmEvent::Stage { host, stage } => self.host_stage(host, stage, now),
+            VmEvent::Up { host, info } => self.host_up(host, info, now),
+            VmEvent::Failed { host, failure } => self.host_failed(host, failure, now),
+            VmEvent::Lost { host, loss } => self.host_lost(host, loss, now),
+            VmEvent::Closed { host, left } => self.host_closed(host, left, now),
+            VmEvent::Note { host, note } => self.emit(RunEvent::HostNote { host, note }),
+            VmEvent::Load {
+                host,
+                others_per_core,
+            } => self.host_load(host, others_per_core),
+            VmEvent::Silent { host, silent_for } => self.host_silent(host, silent_for),
+            VmEvent::RoundTrip { host, duration } => {
+                if let Some(up) = self.host_mut(host).and_then(Host::up_mut) {
+                    up.pace.round_trip = duration;
+                }
+            }
+            VmEvent::Started {
+                host,
+                attempt,
+                slot,
+            } => self.started(host, attempt, slot, now),
+            VmEvent::Output {
+                host,
+                attempt,
+                stream,
+                bytes,
+            } => self.output(host, attempt, stream, bytes),
+            VmEvent::Ended {
+                host,
+                attempt,
+                result,
+            } => self.ended(host, attempt, result, now),
+            VmEvent::Returned { host, attempt } => self.returned(host, attempt, now),
+        }
+        self.advance(now);
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Connect(host) => self.connecting.wish(host),
+                Timer::Stage(host) => self.stage_overdue(host, now),
+                Timer::Probe(host) => self.probe_due(host),
+                Timer::Reserve(task) => self.reserve_due(task),
+                Timer::Limit(task) => self.limit_due(task, now),
+                Timer::Slow(task) => self.slow_due(task, now),
+                Timer::Stop(task) => self.stop_overdue(task, now),
+                Timer::Doubt(task) => self.doubt_over(task, now),
+            }
+        }
+        self.advance(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, unless another call changes it before.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// The next thing to be done.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Starts no task any more: those that wait are cancelled, those that run may end, a failure is not tried again.
+    pub fn stop_starting(&mut self, now: Time) {
+        if self.mode == Mode::Running {
+            self.mode = Mode::Finishing;
+            self.cancel_waiting();
+            for host in (0..).map(HostId).take(self.hosts.len()) {
+                self.recall_all(host);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Lets a host end what it has, gives it nothing more and disconnects it then.
+    pub fn drain(&mut self, host: HostId, now: Time) {
+        self.drain_host(host);
+        self.advance(now);
+    }
+
+    /// Cancels every task and disconnects every host; jobs that run get TERM and, after `grace`, KILL. Calling again with a
+    /// shorter grace shortens it. Over when [`is_closed`](Self::is_closed).
+    pub fn disconnect_all(&mut self, grace: Duration, now: Time) {
+        self.mode = Mode::Closing;
+        self.cancel_waiting();
+        self.cancel_in_doubt();
+        for host in (0..).map(HostId).take(self.hosts.len()) {
+            self.disconnect_for_good(host, grace);
+        }
+        self.advance(now);
+    }
+
+    /// Whether every host is gone.
+    pub fn is_closed(&self) -> bool {
+        self.hosts
+            .iter()
+            .all(|host| matches!(host.state, host::HostState::Gone(_)))
+    }
+
+    /// How many tasks were accepted and have no outcome yet.
+    pub fn accepted(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// The slots of all hosts that are up, paused ones too.
+    pub fn slots(&self) -> usize {
+        self.hosts
+            .iter()
+            .filter_map(Host::up)
+            .map(|up| up.total.cores as usize)
+            .sum()
+    }
+
+    /// How many tasks of one core could start at once: the slots less the tasks without an outcome.
+    pub fn free_slots(&self) -> usize {
+        self.slots().saturating_sub(self.accepted())
+    }
+
+    /// How many more tasks it takes to keep every host that takes tasks busy, with those that may wait there.
+    /// A caller with a lazy source submits so many, and asks again after each turn.
+    pub fn wanting(&self) -> usize {
+        if self.mode != Mode::Running {
+            return 0;
+        }
+        let wanted: usize = self
+            .hosts
+            .iter()
+            .filter_map(Host::accepting)
+            .map(|up| {
+                let most = self.config.max_prefetch;
+                let allowance = prefetch::allowance(&up.pace, most, up.total, Amounts::cores(1));
+                up.total.cores as usize + allowance
+            })
+            .sum();
+        wanted.saturating_sub(self.accepted())
+    }
+
+    /// Why no task with these needs can run any more, now or later; `None` when one can. A caller that submits nothing
+    /// while [`wanting`](Self::wanting) is 0 asks this, or it waits for ever.
+    pub fn no_host_left(&self, needs: &Needs) -> Option<String> {
+        let possible = self
+            .allowed(needs)
+            .any(|(_, host)| host.is_possible(needs.amounts, &self.config.connect));
+        (!possible).then(|| self.why_no_host(needs))
+    }
+
+    /// Messages of attempts that were no longer current, all dropped.
+    pub fn late_messages(&self) -> u64 {
+        self.late
+    }
+
+    /// Elementary steps of all calls so far: what a test measures instead of time.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// After every change: connects whose turn it is, places what can be placed, evens out what waits on hosts.
+    fn advance(&mut self, now: Time) {
+        self.connect_next(now);
+        self.place(now);
+        self.recall_for_idle();
+    }
+
+    fn host_mut(&mut self, host: HostId) -> Option<&mut Host> {
+        self.hosts.get_mut(host.0 as usize)
+    }
+
+    fn emit(&mut self, event: RunEvent) {
+        self.actions.push_back(Action::Emit(event));
+    }
+
+    fn vm(&mut self, command: VmCommand) {
+        self.actions.push_back(Action::Vm(command));
+    }
+
+    /// Whether a test has planted this bug.
+    #[cfg(test)]
+    fn planted(&self, bug: planted::Bug) -> bool {
+        self.config.planted == Some(bug)
+    }
+
+    /// Outside tests there is none.
+    #[cfg(not(test))]
+    const fn planted(&self, _: planted::Bug) -> bool {
+        false
+    }
+}
