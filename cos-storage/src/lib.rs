@@ -88,6 +88,7 @@ mod mirrored;
 mod mount;
 mod path_bytes;
 pub mod proof;
+mod removal;
 mod remove_tree;
 mod resolve;
 pub mod scratch;
@@ -105,5 +106,6 @@ pub use error::{
 pub use expand::{expand_home, home_directory, local_storage_path, user_name};
 pub use mirrored::{MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage};
 pub use proof::{PlantedToken, Token, Verdict};
-pub use remove_tree::{Leftover, Removal, remove_tree};
+pub use removal::{Leftover, Removal};
+pub use remove_tree::remove_tree;
 pub use scratch::{JobDirectory, Scratch, sweep};

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString, OsStr};
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +11,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, openat, re
 use rustix::io::Errno;
 
 use crate::mount::MountId;
-use crate::shown::Shown;
+use crate::removal::Removal;
 
 /// Directories that are open at the same time. What lies deeper is moved up first: a tree can be
 /// far deeper than a process may have descriptors.
@@ -22,91 +21,8 @@ const MAX_OPEN: usize = 32;
 /// some file systems skip entries while others are removed, and somebody may be writing into it.
 const MAX_PASSES: usize = 100;
 
-/// How many entries that cannot be removed are told one by one.
-const MAX_LISTED: usize = 16;
-
 /// How many entries of one directory may resist before the rest of it is given up.
 const MAX_FAILURES: usize = 10_000;
-
-/// What became of a tree that was to be removed.
-#[derive(Debug, Default)]
-#[must_use = "a removal can be incomplete"]
-pub struct Removal {
-    removed: u64,
-    leftovers: Vec<Leftover>,
-    failures: u64,
-}
-
-/// Something that could not be removed.
-#[derive(Debug)]
-pub struct Leftover {
-    /// Its path, from the tree's own name on.
-    pub path: PathBuf,
-    /// Why it is still there.
-    pub cause: io::Error,
-}
-
-impl Removal {
-    /// Whether nothing is left.
-    pub fn is_complete(&self) -> bool {
-        self.failures == 0
-    }
-
-    /// How many files, links and directories were removed.
-    pub fn removed(&self) -> u64 {
-        self.removed
-    }
-
-    /// What could not be removed: the first few; [`Removal::failures`] counts all.
-    pub fn leftovers(&self) -> &[Leftover] {
-        &self.leftovers
-    }
-
-    /// How many entries could not be removed, not counting the directories above them.
-    pub fn failures(&self) -> u64 {
-        self.failures
-    }
-
-    pub(crate) fn add(&mut self, other: Self) {
-        self.removed += other.removed;
-        self.failures += other.failures;
-        let room = MAX_LISTED.saturating_sub(self.leftovers.len());
-        self.leftovers
-            .extend(other.leftovers.into_iter().take(room));
-    }
-
-    /// The same with `directory` in front of every path.
-    pub(crate) fn under(mut self, directory: &str) -> Self {
-        for leftover in &mut self.leftovers {
-            leftover.path = Path::new(directory).join(&leftover.path);
-        }
-        self
-    }
-
-    fn fail(&mut self, path: PathBuf, cause: impl Into<io::Error>) {
-        self.failures += 1;
-        if self.leftovers.len() < MAX_LISTED {
-            self.leftovers.push(Leftover {
-                path,
-                cause: cause.into(),
-            });
-        }
-    }
-}
-
-/// `work/a: Operation not permitted (and 3 more)`; for a complete removal `nothing is left`.
-impl fmt::Display for Removal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(first) = self.leftovers.first() else {
-            return f.write_str("nothing is left");
-        };
-        write!(f, "{}: {}", Shown::path(&first.path), first.cause)?;
-        if self.failures > 1 {
-            write!(f, " (and {} more)", self.failures - 1)?;
-        }
-        Ok(())
-    }
-}
 
 /// Removes `name`, an entry of the directory `parent`, with everything below it.
 ///
@@ -374,7 +290,7 @@ impl<'a> Walk<'a> {
     }
 
     fn removed(&mut self) {
-        self.removal.removed += 1;
+        self.removal.count_removed();
         if let Some(here) = self.levels.last_mut() {
             here.progress = true;
         }

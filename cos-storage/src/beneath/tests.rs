@@ -177,6 +177,48 @@ fn the_root_itself_and_its_descriptor() {
     }
 }
 
+/// A file and a directory inside trade places all the time with links that lead outside.
+#[test]
+fn exchanges_while_resolving_do_not_lead_outside() {
+    let tree = tree();
+    let outside = tree.root.parent().unwrap().join("outside");
+    fs::create_dir(outside.join("b")).unwrap();
+    fs::write(outside.join("b/file"), "secret").unwrap();
+    symlink("../../../outside/secret", tree.root.join("a/b/trap")).unwrap();
+    symlink("../../outside/b", tree.root.join("a/trap")).unwrap();
+    // Hung up when the scope ends in whatever way, a failed assertion included.
+    let (running, hung_up) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let _running = running;
+        let (tree, hung_up) = (&tree, hung_up);
+        scope.spawn(move || {
+            let exchange = |one: &str, other: &str| {
+                let flags = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(&tree.fd, one, &tree.fd, other, flags)
+            };
+            while hung_up.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                // Where the file system cannot exchange, nothing changes and nothing is missed.
+                let _ = exchange("a/b/file", "a/b/trap");
+                let _ = exchange("a/b", "a/trap");
+            }
+        });
+        for (name, resolve) in resolvers() {
+            for path in ["a/b/file", "a/b/trap", "a/trap/file"].repeat(500) {
+                let opened = resolve(
+                    tree.fd.as_fd(),
+                    Path::new(path),
+                    OFlags::RDONLY,
+                    Mode::empty(),
+                    Links::Follow,
+                );
+                if let Ok(opened) = opened {
+                    assert_eq!(content(opened), "inside", "{name} {path}");
+                }
+            }
+        }
+    });
+}
+
 fn step() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["a", "b", "c", "..", "..", "."])
 }

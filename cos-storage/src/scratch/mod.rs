@@ -24,7 +24,8 @@ use rustix::process::{Pid, getpid};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::error::ScratchError;
-use crate::remove_tree::{Removal, remove_tree};
+use crate::removal::Removal;
+use crate::remove_tree::remove_tree;
 use crate::shown::Shown;
 
 mod base;

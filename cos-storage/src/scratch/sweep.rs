@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 use super::owner::{Life, Owner};
 use super::{OWNER_FILE, RUN_PREFIX, base, remove_run};
 use crate::error::ScratchError;
-use crate::remove_tree::Removal;
+use crate::removal::Removal;
 use crate::shown::Shown;
 
 /// A directory without an owner is one that is being made at this moment, or whose maker was killed
