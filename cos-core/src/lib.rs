@@ -10,3 +10,4 @@ pub mod kernel;
 pub mod time;
 pub mod vm;
 pub mod wire;
+pub mod worker;

@@ -1,0 +1,62 @@
+//! The agent: one client's hands on one host.
+//!
+//! It is one future that is polled by whatever happens: bytes from the client, bytes from a slot, the end of a child, a
+//! signal, a tick. Each poll reads everything there is, acts, starts what has become free to start, and then writes once.
+//!
+//! ```text
+//! session      the client's channel: hello, sequence numbers, acknowledgements, what waits to be written
+//! attempts     what is queued, what runs in which slot, which amounts are free (pure)
+//! slots        the slot processes and their sockets
+//! preparation  directory, setup script, report
+//! ending       how everything ends, and what is left then
+//! ```
+
+mod attempts;
+mod ending;
+mod opening;
+mod preparation;
+mod report;
+mod session;
+mod setup;
+mod slots;
+mod turn;
+
+use std::path::Path;
+
+use super::place::Place;
+use super::role::{complain, name_process};
+
+pub(super) use setup::write_environment;
+
+/// Runs an agent whose listening socket is standard input; the exit status is 0 when it ended as its client wished.
+pub(super) fn run(place: &Path) -> i32 {
+    name_process(c"cos-agent");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("agent: {error}"));
+            return 1;
+        }
+    };
+    match runtime.block_on(live(&Place::at(place))) {
+        Ok(()) => 0,
+        Err(words) => {
+            complain(&words);
+            1
+        }
+    }
+}
+
+/// From the first connection to the last word. An error is worth a line of the bridge.
+async fn live(place: &Place) -> Result<(), String> {
+    let channel = opening::open().map_err(|error| format!("no channel: {error}"))?;
+    let session = session::Session::new(channel).map_err(|error| format!("no channel: {error}"))?;
+    let mut agent =
+        turn::Agent::new(place.clone(), session).map_err(|error| format!("agent: {error}"))?;
+    let end = std::future::poll_fn(|context| agent.poll(context)).await;
+    agent.finish(end).await
+}

@@ -1,0 +1,476 @@
+//! The agent as one future: what it does whenever something happens.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, Sleep};
+
+use super::attempts::{Attempts, Refused, Waiting};
+use super::ending::End;
+use super::preparation::Prepared;
+use super::report;
+use super::session::{Session, SessionError};
+use super::setup::Setup;
+use super::slots::{Broken, Slots};
+use crate::ids::{AttemptId, SlotId};
+use crate::job::{Amounts, AttemptResult, CommandEnd, CommandJob, Exit};
+use crate::wire::message::{AgentNote, FromAgent, Preparation, PrepareError, ToAgent};
+use crate::worker::containment::{self, Scope};
+use crate::worker::place::Place;
+use crate::worker::slot::protocol::{FromSlot, Order, ToSlot};
+use crate::worker::waiting::{Ended, reap_all};
+
+/// The heartbeat before the client has named a lease (1 s).
+const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How much longer than their grace stopped jobs may take before everything is killed (1 s).
+const CLOSING_MARGIN: Duration = Duration::from_secs(1);
+
+/// How long the orphans of a dead slot may resist (5 s).
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// A tenth of the lease, between 0.5 s and 5 s: several may be lost before a lease is in danger.
+fn heartbeat_interval(lease: Duration) -> Duration {
+    (lease / 10).clamp(Duration::from_millis(500), Duration::from_secs(5))
+}
+
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// An agent and everything it holds.
+pub(super) struct Agent {
+    pub(super) place: Place,
+    pub(super) session: Session,
+    pub(super) phase: Phase,
+    departures: Vec<(i32, Signal)>,
+    children: Signal,
+    ticks: Interval,
+}
+
+/// How far the agent is.
+pub(super) enum Phase {
+    /// The client has not said how jobs are to see the host.
+    Unprepared,
+    /// The setup script runs.
+    SettingUp(Box<Prepared>, Box<Setup>),
+    /// Attempts are taken.
+    Working(Box<Work>),
+    /// Nothing starts any more; what runs has been asked to end, and is killed at the given moment.
+    Closing(Box<Work>, Pin<Box<Sleep>>),
+}
+
+/// What a prepared host does.
+pub(super) struct Work {
+    pub(super) prepared: Prepared,
+    attempts: Attempts,
+    pub(super) slots: Slots,
+    /// What the setup script has left running on purpose, such as a key agent.
+    kept: HashSet<i32>,
+}
+
+impl Agent {
+    /// An agent that has said hello.
+    pub(super) fn new(place: Place, session: Session) -> std::io::Result<Self> {
+        // The guardian's death is told as a request to leave: without it nothing contains the agent.
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let kinds = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::hangup(),
+        ];
+        let departures = kinds
+            .into_iter()
+            .map(|kind| Ok((kind.as_raw_value(), signal(kind)?)))
+            .collect::<std::io::Result<_>>()?;
+        Ok(Self {
+            place,
+            session,
+            phase: Phase::Unprepared,
+            departures,
+            children: signal(SignalKind::child())?,
+            ticks: ticks(FIRST_HEARTBEAT),
+        })
+    }
+
+    /// Does everything that can be done now. Ready when the agent is to end.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        match self.turn(context) {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    fn turn(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        if let Some(silent_for) = self.session.silent_beyond_lease() {
+            return Err(End::Silent(silent_for));
+        }
+        // Before anything else: a host that goes down ends its jobs in the same moment as this agent.
+        for (number, departure) in &mut self.departures {
+            if departure.poll_recv(context).is_ready() {
+                return Err(End::Signal(*number));
+            }
+        }
+        while let Poll::Ready(read) = self.session.poll_read(context) {
+            read?;
+            while let Some((message, _)) = self.session.next_message()? {
+                self.obey(message)?;
+            }
+        }
+        self.poll_setup(context);
+        self.listen_to_slots(context);
+        while self.children.poll_recv(context).is_ready() {
+            self.reap(context);
+        }
+        while self.ticks.poll_tick(context).is_ready() {
+            self.heartbeat(None);
+        }
+        self.start_what_fits();
+        self.poll_closing(context)?;
+        if let Phase::Working(work) | Phase::Closing(work, _) = &mut self.phase {
+            for stuck in work.slots.poll_write(context) {
+                work.kill_slot(stuck);
+            }
+        }
+        match self.session.poll_write(context) {
+            Poll::Ready(Err(error)) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn obey(&mut self, message: ToAgent) -> Result<(), End> {
+        match message {
+            ToAgent::Hello(_) | ToAgent::Acknowledge => {}
+            ToAgent::Heartbeat { stamp } => self.heartbeat(Some(stamp)),
+            ToAgent::Prepare(preparation) => self.prepare(*preparation)?,
+            ToAgent::Start {
+                attempt,
+                try_number,
+                amounts,
+                job,
+            } => self.queue(attempt, try_number, amounts, job)?,
+            ToAgent::Stop { attempt, grace } => self.stop(attempt, grace),
+            ToAgent::Recall { attempt } => {
+                if let Phase::Working(work) = &mut self.phase
+                    && work.attempts.withdraw(attempt).is_some()
+                {
+                    self.session.say(FromAgent::Returned { attempt }, &[]);
+                }
+            }
+            ToAgent::Credit { attempt, bytes } => {
+                if let Phase::Working(work) | Phase::Closing(work, _) = &mut self.phase {
+                    work.tell(attempt, &ToSlot::Credit { attempt, bytes });
+                }
+            }
+            ToAgent::Shutdown { grace } => return self.shut_down(grace),
+        }
+        Ok(())
+    }
+
+    fn heartbeat(&mut self, stamp: Option<u64>) {
+        let running = match &self.phase {
+            Phase::Working(work) | Phase::Closing(work, _) => work.attempts.running_count(),
+            Phase::Unprepared | Phase::SettingUp(..) => 0,
+        };
+        self.session.say_unnumbered(FromAgent::Heartbeat {
+            stamp,
+            load_hundredths: report::load_hundredths(),
+            running,
+        });
+    }
+
+    fn prepare(&mut self, preparation: Preparation) -> Result<(), End> {
+        let Phase::Unprepared = self.phase else {
+            return Err(protocol("a second preparation"));
+        };
+        self.session.set_lease(preparation.lease);
+        self.ticks = ticks(heartbeat_interval(self.session.lease()));
+        let setup = preparation.setup.clone();
+        match Prepared::new(preparation, &self.place) {
+            Err(error) => self.refuse(error),
+            Ok(prepared) => match setup {
+                None => self.become_ready(prepared, HashSet::new()),
+                Some(script) => match Setup::start(&script, &prepared, &self.place) {
+                    Ok(setup) => {
+                        self.phase = Phase::SettingUp(Box::new(prepared), Box::new(setup));
+                    }
+                    Err(error) => self.refuse(PrepareError::Shell {
+                        cause: format!("{}: {error}", prepared.shell().display()),
+                    }),
+                },
+            },
+        }
+        Ok(())
+    }
+
+    /// Says why the host cannot be used. The client then ends the channel.
+    fn refuse(&mut self, error: PrepareError) {
+        self.session
+            .say(FromAgent::Prepared(Box::new(Err(error))), &[]);
+    }
+
+    fn become_ready(&mut self, prepared: Prepared, kept: HashSet<i32>) {
+        let report = report::host_report(&prepared);
+        self.session
+            .say(FromAgent::Prepared(Box::new(Ok(report))), &[]);
+        let attempts = Attempts::new(prepared.amounts());
+        self.phase = Phase::Working(Box::new(Work {
+            prepared,
+            attempts,
+            slots: Slots::new(),
+            kept,
+        }));
+    }
+
+    fn poll_setup(&mut self, context: &mut Context<'_>) {
+        if let Phase::SettingUp(_, setup) = &mut self.phase
+            && let Poll::Ready(error) = setup.poll(context)
+        {
+            self.phase = Phase::Unprepared;
+            containment::kill(Scope::All, &mut || reap_all(&mut |_| {}), KILL_LIMIT);
+            self.refuse(error);
+        }
+    }
+
+    fn queue(
+        &mut self,
+        attempt: AttemptId,
+        try_number: u32,
+        amounts: Amounts,
+        job: Box<CommandJob>,
+    ) -> Result<(), End> {
+        let work = match &mut self.phase {
+            Phase::Working(work) => work,
+            Phase::Closing(..) => return Ok(()),
+            Phase::Unprepared | Phase::SettingUp(..) => {
+                return Err(protocol("an attempt before the host was ready"));
+            }
+        };
+        let waiting = Waiting {
+            attempt,
+            try_number,
+            amounts,
+            job,
+        };
+        match work.attempts.push(waiting) {
+            Ok(()) => Ok(()),
+            Err(Refused::TooMany) => Err(protocol("too many attempts wait")),
+            Err(Refused::TooLarge(total)) => {
+                let cause = format!("it takes {amounts}, and {total} are given here");
+                let result = AttemptResult::NotStarted { cause };
+                self.session.say(FromAgent::Ended { attempt, result }, &[]);
+                Ok(())
+            }
+        }
+    }
+
+    fn stop(&mut self, attempt: AttemptId, grace: Duration) {
+        let (Phase::Working(work) | Phase::Closing(work, _)) = &mut self.phase else {
+            return;
+        };
+        if work.attempts.withdraw(attempt).is_some() {
+            let result = AttemptResult::Stopped(None);
+            self.session.say(FromAgent::Ended { attempt, result }, &[]);
+        } else {
+            work.tell(attempt, &ToSlot::Stop { attempt, grace });
+        }
+    }
+
+    fn shut_down(&mut self, grace: Duration) -> Result<(), End> {
+        let Phase::Working(mut work) = std::mem::replace(&mut self.phase, Phase::Unprepared) else {
+            return Err(End::Shutdown);
+        };
+        for Waiting { attempt, .. } in work.attempts.withdraw_all() {
+            let result = AttemptResult::Stopped(None);
+            self.session.say(FromAgent::Ended { attempt, result }, &[]);
+        }
+        for attempt in work.attempts.running() {
+            work.tell(attempt, &ToSlot::Stop { attempt, grace });
+        }
+        let limit = tokio::time::sleep(grace.saturating_add(CLOSING_MARGIN));
+        self.phase = Phase::Closing(work, Box::pin(limit));
+        Ok(())
+    }
+
+    fn poll_closing(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        let Phase::Closing(work, limit) = &mut self.phase else {
+            return Ok(());
+        };
+        match work.attempts.is_idle() || limit.as_mut().poll(context).is_ready() {
+            true => Err(End::Shutdown),
+            false => Ok(()),
+        }
+    }
+
+    fn start_what_fits(&mut self) {
+        let Phase::Working(work) = &mut self.phase else {
+            return;
+        };
+        while let Some((slot, waiting)) = work.attempts.start_next() {
+            let Waiting {
+                attempt,
+                try_number,
+                amounts,
+                job,
+            } = waiting;
+            let order = Order {
+                attempt,
+                try_number,
+                cores: amounts.cores,
+                job,
+            };
+            let sent = work
+                .slots
+                .send(slot, &ToSlot::Run(Box::new(order)), &work.prepared);
+            let message = match sent {
+                Ok(()) => FromAgent::Started { attempt, slot },
+                Err(error) => {
+                    work.attempts.end(attempt);
+                    let cause = format!("no slot process: {error}");
+                    let result = AttemptResult::NotStarted { cause };
+                    FromAgent::Ended { attempt, result }
+                }
+            };
+            self.session.say(message, &[]);
+        }
+    }
+
+    /// Passes on what slots say, unless the client is too far behind: then slots wait, and their commands with them.
+    fn listen_to_slots(&mut self, context: &mut Context<'_>) {
+        let (Phase::Working(work) | Phase::Closing(work, _)) = &mut self.phase else {
+            return;
+        };
+        if self.session.is_congested() {
+            return;
+        }
+        let mut said = Vec::new();
+        work.slots.poll_read(context, &mut said);
+        for (slot, frame) in said {
+            match frame {
+                Ok(frame) => work.pass_on(frame.header, &frame.payload, &mut self.session),
+                Err(Broken) => work.kill_slot(slot),
+            }
+        }
+    }
+
+    fn reap(&mut self, context: &mut Context<'_>) {
+        let mut ended = Vec::new();
+        reap_all(&mut |child| ended.push(child));
+        while let Some(child) = ended.pop() {
+            match &mut self.phase {
+                Phase::SettingUp(_, setup) if setup.pid() == child.pid => {
+                    self.set_up(child.exit, context);
+                }
+                Phase::Working(work) | Phase::Closing(work, _) => {
+                    work.bury(child, &mut self.session, &mut ended);
+                }
+                Phase::Unprepared | Phase::SettingUp(..) => {}
+            }
+        }
+    }
+
+    /// The setup script has ended.
+    fn set_up(&mut self, exit: Exit, context: &mut Context<'_>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Unprepared);
+        let Phase::SettingUp(mut prepared, setup) = phase else {
+            self.phase = phase;
+            return;
+        };
+        match setup.finish(exit, &prepared, context) {
+            Ok(environment) => {
+                prepared.set_environment(environment);
+                let kept = containment::below_this_process();
+                self.become_ready(*prepared, kept);
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+}
+
+impl Work {
+    /// Tells the slot of a running attempt something about it.
+    fn tell(&mut self, attempt: AttemptId, message: &ToSlot) {
+        if let Some(slot) = self.attempts.slot_of(attempt)
+            && self.slots.tell(slot, message).is_err()
+        {
+            self.kill_slot(slot);
+        }
+    }
+
+    /// Ends a slot that is of no more use; its end is then reported as any other.
+    fn kill_slot(&mut self, slot: SlotId) {
+        if let Some(pid) = self
+            .slots
+            .pid_of(slot)
+            .and_then(rustix::process::Pid::from_raw)
+        {
+            // It is a child that is not reaped, so the number is its own.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+
+    fn pass_on(&mut self, message: FromSlot, payload: &[u8], session: &mut Session) {
+        match message {
+            FromSlot::Output { attempt, stream } => {
+                session.say(FromAgent::Output { attempt, stream }, payload);
+            }
+            FromSlot::Ended { attempt, result } => {
+                if !self.attempts.end(attempt) {
+                    return;
+                }
+                if let Some(killed) = left_over(&result) {
+                    let note = AgentNote::LeftOver { attempt, killed };
+                    session.say(FromAgent::Note(note), &[]);
+                }
+                session.say(FromAgent::Ended { attempt, result }, &[]);
+            }
+        }
+    }
+
+    /// A child has ended. If it was a slot, its last words are passed on, what its command has left is killed and its
+    /// attempt is reported.
+    fn bury(&mut self, child: Ended, session: &mut Session, ended: &mut Vec<Ended>) {
+        self.kept.remove(&child.pid);
+        let Some(slot) = self.slots.slot_of(child.pid) else {
+            return;
+        };
+        for frame in self.slots.last_words(slot) {
+            self.pass_on(frame.header, &frame.payload, session);
+        }
+        self.slots.remove(slot);
+        let living = self.slots.pids().chain(self.kept.iter().copied()).collect();
+        containment::kill(
+            Scope::Except(&living),
+            &mut || reap_all(&mut |child| ended.push(child)),
+            KILL_LIMIT,
+        );
+        let exit = child.exit;
+        if let Some(attempt) = self.attempts.in_slot(slot) {
+            self.attempts.end(attempt);
+            let result = AttemptResult::SlotDied { exit };
+            session.say(FromAgent::Ended { attempt, result }, &[]);
+        }
+        let cause = exit.to_string();
+        let note = AgentNote::SlotRestarted { slot, cause };
+        session.say(FromAgent::Note(note), &[]);
+    }
+}
+
+fn left_over(result: &AttemptResult) -> Option<u32> {
+    let (AttemptResult::Command(end) | AttemptResult::Stopped(Some(end))) = result else {
+        return None;
+    };
+    let CommandEnd { left_over, .. } = end;
+    (*left_over > 0).then_some(*left_over)
+}
+
+fn protocol(words: &str) -> End {
+    SessionError::Protocol(words.to_owned()).into()
+}

@@ -1,0 +1,33 @@
+//! What runs on a host: the processes between an ssh channel and a command.
+//!
+//! ```text
+//! sshd - sh - bridge      passes its standard input and output to the agent, then only waits
+//! guardian                tiny subreaper; kills what is left if the agent is killed
+//!   `- agent              one per client run and host: speaks with the client, queues attempts, keeps slots
+//!        `- slot          one per running command: starts it, captures its output, kills what it leaves behind
+//!             `- the command, in a process group of its own
+//! ```
+//!
+//! All of them are the same executable, which is entered by its first argument (never by its environment, which a
+//! command's child programs inherit). A program that can be a worker calls [`init`] before anything else.
+
+mod agent;
+mod bridge;
+mod containment;
+mod descriptors;
+mod guardian;
+mod place;
+mod role;
+mod slot;
+mod waiting;
+
+pub use role::bridge_arguments;
+
+/// Serves as a worker process if the first argument asks for one, and then does not return. Returns at once otherwise.
+///
+/// It is to be called at the very beginning of `main`, before any thread or file exists.
+pub fn init() {
+    if let Some(role) = role::Role::of_this_process() {
+        std::process::exit(role.run());
+    }
+}

@@ -1,0 +1,227 @@
+//! A slot: a small process that runs one command at a time.
+//!
+//! It is single-threaded and waits in one `poll` for its agent, for the end of a child and for the command's output.
+//! It is a child subreaper, so that whatever a command leaves behind becomes its own child.
+
+mod capture;
+mod channel;
+mod memory;
+pub(super) mod protocol;
+mod running;
+mod spawning;
+
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, set_child_subreaper, set_parent_process_death_signal};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+
+use super::containment::{self, Scope};
+use super::descriptors::take_standard_input;
+use super::role::{complain, name_process};
+use super::waiting::reap_all;
+use channel::{AgentGone, Channel};
+use memory::OutOfMemoryKills;
+use protocol::{Configuration, ToSlot};
+use running::{KILL_LIMIT, Running, Step};
+
+/// Runs a slot until its agent closes the socket that is its standard input.
+pub(super) fn run() -> i32 {
+    name_process(c"cos-slot");
+    match Slot::new() {
+        Ok(mut slot) => {
+            let AgentGone = slot.serve();
+            containment::kill(Scope::All, &mut || reap_all(&mut |_| {}), KILL_LIMIT);
+            0
+        }
+        Err(error) => {
+            complain(&format!("slot: {error}"));
+            1
+        }
+    }
+}
+
+struct Slot {
+    channel: Channel,
+    /// Readable when a child may have ended.
+    children: UnixStream,
+    /// What the commands of this slot are to see, once the agent has said so.
+    configuration: Option<Box<Configuration>>,
+    running: Option<Box<Running>>,
+    memory: OutOfMemoryKills,
+    buffer: Box<[u8]>,
+}
+
+/// What `poll` found.
+#[derive(Default)]
+struct Found {
+    agent: bool,
+    children: bool,
+    outputs: [bool; 2],
+}
+
+impl Slot {
+    fn new() -> std::io::Result<Self> {
+        let socket: OwnedFd = take_standard_input()?;
+        let agent = rustix::process::getppid();
+        // The agent's main thread starts its slots, and lives as long as the agent.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        if rustix::process::getppid() != agent || agent.is_none_or(Pid::is_init) {
+            return Err(std::io::Error::other("its agent is gone"));
+        }
+        set_child_subreaper(Some(rustix::process::getpid()))?;
+        let (children, writer) = UnixStream::pair()?;
+        children.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
+        // Signals that an administrator sends to every process of COS are the agent's to act on. A handler, unlike an
+        // ignored signal, is not inherited by commands.
+        for number in [SIGTERM, SIGINT, SIGHUP] {
+            signal_hook::flag::register(number, Arc::new(AtomicBool::new(false)))?;
+        }
+        Ok(Self {
+            channel: Channel::new(UnixStream::from(socket))?,
+            children,
+            configuration: None,
+            running: None,
+            memory: OutOfMemoryKills::of_this_group(),
+            buffer: vec![0; crate::wire::frame::CHUNK].into_boxed_slice(),
+        })
+    }
+
+    fn serve(&mut self) -> AgentGone {
+        loop {
+            if let Err(gone) = self.turn() {
+                return gone;
+            }
+        }
+    }
+
+    /// Waits for something to happen, acts on it, and writes at most once.
+    fn turn(&mut self) -> Result<(), AgentGone> {
+        let found = self.wait()?;
+        if found.agent {
+            for message in self.channel.receive()? {
+                self.obey(message)?;
+            }
+        }
+        if found.children {
+            // What it says is only that it is worth reaping.
+            let mut bytes = [0; 64];
+            while matches!(self.children.read(&mut bytes), Ok(64)) {}
+        }
+        let mut hold = None;
+        if let Some(running) = &mut self.running {
+            if found.children {
+                running.reap();
+            }
+            for (at, ready) in found.outputs.iter().enumerate() {
+                if *ready {
+                    running.read(at, &mut self.buffer, &mut self.channel)?;
+                }
+            }
+            match running.step(&mut self.buffer, &mut self.channel, &self.memory)? {
+                Step::Continue => hold = running.flush_at(self.channel.unwritten()),
+                Step::Ended => self.running = None,
+            }
+        }
+        match hold {
+            Some(moment) if moment > Instant::now() => Ok(()),
+            _ => self.channel.flush(),
+        }
+    }
+
+    fn wait(&mut self) -> Result<Found, AgentGone> {
+        let mut agent = PollFlags::IN;
+        let mut outputs: [Option<BorrowedFd<'_>>; 2] = [None, None];
+        let mut until = None;
+        let unwritten = self.channel.unwritten();
+        if let Some(running) = &self.running {
+            outputs = running.wanted_outputs(unwritten);
+            until = running.wake_at(unwritten);
+        }
+        // Bytes that are held back for a moment are no reason to wake up.
+        if unwritten > 0 && until.is_none() {
+            agent |= PollFlags::OUT;
+        }
+        let mut polled = Vec::with_capacity(4);
+        polled.push(PollFd::from_borrowed_fd(self.channel.descriptor(), agent));
+        polled.push(PollFd::from_borrowed_fd(
+            self.children.as_fd(),
+            PollFlags::IN,
+        ));
+        for output in outputs.iter().flatten() {
+            polled.push(PollFd::from_borrowed_fd(*output, PollFlags::IN));
+        }
+        let limit = until.map(|moment| {
+            let left = moment.saturating_duration_since(Instant::now());
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
+        });
+        match poll(&mut polled, limit.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Err(AgentGone),
+        }
+        let readable = |at: usize| {
+            polled.get(at).is_some_and(|it| {
+                it.revents()
+                    .intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
+            })
+        };
+        let mut found = Found {
+            agent: readable(0),
+            children: readable(1),
+            outputs: [false; 2],
+        };
+        let mut at = 2;
+        for (wanted, ready) in outputs.iter().zip(&mut found.outputs) {
+            if wanted.is_some() {
+                *ready = readable(at);
+                at += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    fn obey(&mut self, message: ToSlot) -> Result<(), AgentGone> {
+        match message {
+            ToSlot::Configure(configuration) => {
+                lower_priority(configuration.nice);
+                self.configuration = Some(configuration);
+            }
+            ToSlot::Run(order) => {
+                // An agent that starts two commands at once is broken.
+                let (Some(configuration), None) = (&self.configuration, &self.running) else {
+                    return Err(AgentGone);
+                };
+                let kills = self.memory.count();
+                self.running =
+                    Running::start(&order, configuration, kills, &mut self.channel)?.map(Box::new);
+            }
+            ToSlot::Stop { attempt, grace } => {
+                if let Some(running) = &mut self.running {
+                    running.stop(attempt, grace);
+                }
+            }
+            ToSlot::Credit { attempt, bytes } => {
+                if let Some(running) = &mut self.running {
+                    running.grant(attempt, bytes);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the priority of this process what its commands are to inherit. One that may not be raised stays as it is.
+fn lower_priority(by: i32) {
+    if by != 0 {
+        let _ = rustix::process::nice(by);
+    }
+}

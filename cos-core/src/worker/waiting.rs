@@ -1,0 +1,86 @@
+//! Reaping children together with what they consumed. The only unsafe code of the worker.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use crate::job::{Exit, Usage};
+
+/// A child that has ended and was reaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) pid: i32,
+    pub(super) exit: Exit,
+    pub(super) usage: Usage,
+}
+
+/// What reaping found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reaped {
+    /// This child has ended.
+    Child(Ended),
+    /// There are children, and none has ended since.
+    NoneEnded,
+    /// There is no child at all.
+    NoChildren,
+}
+
+/// Reaps one child that has ended, without waiting for one.
+pub(super) fn reap() -> Reaped {
+    wait4(-1, libc::WNOHANG)
+}
+
+/// Reaps every child that has ended.
+pub(super) fn reap_all(take: &mut dyn FnMut(Ended)) {
+    while let Reaped::Child(ended) = reap() {
+        take(ended);
+    }
+}
+
+/// Waits until a child ends.
+pub(super) fn reap_blocking() -> Reaped {
+    wait4(-1, 0)
+}
+
+fn wait4(pid: i32, options: i32) -> Reaped {
+    loop {
+        let mut status = 0;
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: both pointers are valid for writes for the time of the call; no other memory is touched.
+        let result = unsafe { libc::wait4(pid, &mut status, options, usage.as_mut_ptr()) };
+        match result {
+            0 => return Reaped::NoneEnded,
+            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            -1 => return Reaped::NoChildren,
+            pid => {
+                // SAFETY: every bit pattern is a `rusage`, and the memory was zeroed before the call.
+                let usage = unsafe { usage.assume_init() };
+                let usage = usage_of(&usage);
+                let exit = exit_of(status);
+                return Reaped::Child(Ended { pid, exit, usage });
+            }
+        }
+    }
+}
+
+/// Without `WUNTRACED` and `WCONTINUED` a status is an exit or a signal.
+fn exit_of(status: i32) -> Exit {
+    match libc::WIFSIGNALED(status) {
+        true => Exit::Signal(libc::WTERMSIG(status)),
+        false => Exit::Code(libc::WEXITSTATUS(status)),
+    }
+}
+
+fn usage_of(usage: &libc::rusage) -> Usage {
+    Usage {
+        user: duration_of(usage.ru_utime),
+        system: duration_of(usage.ru_stime),
+        max_resident_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+    }
+}
+
+fn duration_of(time: libc::timeval) -> Duration {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let micros = u64::try_from(time.tv_usec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_micros(micros)
+}
