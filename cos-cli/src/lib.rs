@@ -6,6 +6,7 @@ pub mod exit_code;
 pub mod message;
 pub mod output;
 pub mod progress;
+pub mod record;
 pub mod sources;
 pub mod template;
 pub mod terminal;

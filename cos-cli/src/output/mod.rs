@@ -4,6 +4,7 @@
 //! directory and `--results`; [`OutputRouter::capture`] gives it out before the job ends.
 
 mod capture;
+mod jsonl_sink;
 mod sink;
 mod spill;
 mod tag;
@@ -15,6 +16,7 @@ use std::io::{self, Write};
 use cos_core::job::Stream;
 
 pub use capture::{Capture, CapturedStream};
+pub use jsonl_sink::JsonlSink;
 pub use sink::{OutputSink, TextSink};
 pub use spill::{SpillFile, Spool};
 

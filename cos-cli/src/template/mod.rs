@@ -7,13 +7,15 @@
 
 mod bound;
 mod edit;
+mod file_name;
 mod placeholder;
 mod quote;
 mod shell_context;
 
 use placeholder::{Edit, Placeholder, Which};
 
-pub use bound::{BoundCommand, BoundPart};
+pub use bound::{BoundCommand, BoundPart, CompleteError};
+pub use file_name::file_name;
 pub use quote::{Quoting, quoted};
 
 use shell_context::ShellContext;
@@ -82,10 +84,10 @@ impl Template {
             };
         }
         let mut text = join(words.iter().map(AsRef::as_ref));
-        let mut template = Self::parse(&text, names, Some(ShellContext::new()));
+        let mut template = Self::parse(&text, names, &mut Place::Shell(ShellContext::new()));
         if !template.has_holes() {
             text.extend_from_slice(b" {}");
-            template = Self::parse(&text, names, Some(ShellContext::new()));
+            template = Self::parse(&text, names, &mut Place::Shell(ShellContext::new()));
         }
         template
     }
@@ -93,7 +95,13 @@ impl Template {
     /// Plain text, such as the start of output lines: nothing is quoted.
     #[must_use]
     pub fn text(text: &[u8], names: &[Vec<u8>]) -> Self {
-        Self::parse(text, names, None)
+        Self::parse(text, names, &mut Place::Plain(Quoting::Raw))
+    }
+
+    /// The name of a file or directory: values become safe components of it.
+    #[must_use]
+    pub fn path(text: &[u8], names: &[Vec<u8>]) -> Self {
+        Self::parse(text, names, &mut Place::Plain(Quoting::FileName))
     }
 
     /// Whether there is any replacement string.
@@ -178,7 +186,7 @@ impl Template {
         Ok(bound)
     }
 
-    fn parse(text: &[u8], names: &[Vec<u8>], mut shell: Option<ShellContext>) -> Self {
+    fn parse(text: &[u8], names: &[Vec<u8>], place: &mut Place) -> Self {
         let mut pieces = Vec::new();
         let mut literal = 0;
         let mut position = 0;
@@ -193,12 +201,12 @@ impl Template {
             if !before.is_empty() {
                 pieces.push(Piece::Literal(before.to_vec()));
             }
-            let quoting = match &mut shell {
-                Some(shell) => {
+            let quoting = match place {
+                Place::Shell(shell) => {
                     shell.read(before);
                     shell.value(text.get(end).copied())
                 }
-                None => Quoting::Raw,
+                Place::Plain(quoting) => *quoting,
             };
             let written = text[start..end].to_vec();
             pieces.push(Piece::Hole {
@@ -214,6 +222,12 @@ impl Template {
         }
         Self { pieces }
     }
+}
+
+/// What kind of text a template is.
+enum Place {
+    Shell(ShellContext),
+    Plain(Quoting),
 }
 
 fn join<'a>(words: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {

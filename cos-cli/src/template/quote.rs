@@ -18,6 +18,8 @@ pub enum Quoting {
     SingleQuoted,
     /// Within double quotes.
     DoubleQuoted,
+    /// Within the name of a file.
+    FileName,
     /// Where no quoting helps: plain values only.
     PlainOnly {
         /// Where that is, such as "in a here-document".
@@ -74,6 +76,7 @@ impl Quoting {
                     out.push(byte);
                 }
             }
+            Self::FileName => out.extend_from_slice(&super::file_name(value)),
             Self::PlainOnly { .. } if value.iter().all(|&byte| is_plain(byte)) => {
                 out.extend_from_slice(value);
             }
