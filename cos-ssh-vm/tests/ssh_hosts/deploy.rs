@@ -1,16 +1,14 @@
 //! Deploying to hosts with every login shell, with noise, and with caches in every state.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::support::*;
 use cos_core::vm::host::{HostNote, Stage};
 use cos_ssh_vm::deploy::Workers;
 use cos_testlab::{Lab, Shell, TestHost};
-use support::*;
 
 /// Where the only worker lies on a host.
 fn cached(host: &TestHost, workers: &Workers) -> PathBuf {

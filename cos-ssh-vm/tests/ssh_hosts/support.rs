@@ -1,7 +1,5 @@
 //! What the tests share: launching over a lab, and a worker that is a shell script.
 
-#![expect(dead_code, reason = "each test program uses a part of it")]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,14 +1,12 @@
 //! Hosts that ssh does not reach: what is said of them, and what is done about them.
 
-mod support;
-
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::*;
 use cos_core::vm::host::{FailureKind, HostFailure, Stage};
 use cos_ssh_vm::inventory::{HostKeys, HostName};
 use cos_testlab::{Breakage, Lab};
-use support::*;
 
 /// Launches on a host of the lab that is expected to fail.
 fn failure(lab: &Lab, host: &str) -> HostFailure {

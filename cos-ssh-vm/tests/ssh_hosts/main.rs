@@ -1,0 +1,12 @@
+//! Private sshd hosts: reaching them, deploying to them, and every way in which that can fail.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests"
+)]
+
+mod deploy;
+mod directories;
+mod support;
+mod unreachable;
