@@ -1,6 +1,7 @@
 //! Misbehaving hosts make ssh say what a broken host in a lab makes it say.
 
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 
 use cos_testlab::{Breakage, Lab};
 
@@ -70,20 +71,18 @@ fn max_sessions() {
     let host = lab.host("ws01").max_sessions(1).start().unwrap();
     let control = lab.client_home().join("c");
     let control = control.to_str().unwrap();
-    let options = [
-        "-S",
-        control,
-        "-o",
-        "ControlMaster=auto",
-        "-o",
-        "ControlPersist=yes",
-    ];
-    let mut first = lab.ssh();
-    let mut first = first_line(
-        first
-            .args(options)
-            .args(["ws01", "echo up; exec sleep 1000"]),
-    );
+    let command = "echo up; exec sleep 1000";
+    let mut first = lab
+        .ssh()
+        .args(["-M", "-S", control, "ws01", command])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(first.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "up\n", "{}", host.sshd_log());
     let second = lab
         .ssh()
         .args(["-S", control, "ws01", "echo reached"])
@@ -101,22 +100,6 @@ fn max_sessions() {
     );
     host.kill().unwrap();
     first.wait().unwrap();
-}
-
-/// Starts a command and waits for its first line of output.
-fn first_line(command: &mut std::process::Command) -> std::process::Child {
-    use std::io::BufRead;
-    let mut child = command
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("ssh runs");
-    let mut line = String::new();
-    let stdout = child.stdout.as_mut().expect("a pipe");
-    std::io::BufReader::new(stdout)
-        .read_line(&mut line)
-        .expect("a line");
-    assert_eq!(line, "up\n");
-    child
 }
 
 #[test]
