@@ -7,14 +7,15 @@
 //! ```
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::{self, Display, Write as _};
 use std::io;
 
+use anstyle::{AnsiColor, Style};
 use cos_core::vm::host::HostFailure;
 
-use crate::arguments::ParseFailure;
-use crate::terminal::text::escape;
-use crate::terminal::{Palette, Tone};
+use crate::arguments::{ColorChoice, ParseFailure};
+use crate::escape::{escape_line, escape_lines};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,27 +118,33 @@ impl Message {
     #[must_use]
     pub fn render(&self, palette: Palette) -> String {
         let mut out = String::new();
-        let (tone, label) = match self.severity {
-            Severity::Error => (Tone::Bad, "error:"),
-            Severity::Warning => (Tone::Warning, "warning:"),
-            Severity::Note => (Tone::Good, "note:"),
+        let (style, label) = match self.severity {
+            Severity::Error => (palette.error, "error:"),
+            Severity::Warning => (palette.warning, "warning:"),
+            Severity::Note => (palette.note, "note:"),
         };
-        let label = palette.paint(tone, label);
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "{label} {}", escape(self.headline.trim_end()));
+        let mut headline = escape_lines(self.headline.as_bytes());
+        headline.truncate(headline.trim_end().len());
+        // Writing into a string cannot fail.
+        let _ = writeln!(
+            out,
+            "{style}{label}{style:#} {}",
+            headline.replace('\n', "\n  ")
+        );
         for line in &self.lines {
             match line {
                 Line::Cause(text) => {
                     for line in text.trim_end().lines() {
-                        let _ = writeln!(out, "  {}", escape(line));
+                        let _ = writeln!(out, "  {}", escape_line(line.as_bytes()));
                     }
                 }
                 Line::Snippet(text) => {
                     let _ = writeln!(out, "{}", text.trim_end());
                 }
                 Line::Hint(text) => {
-                    let label = palette.paint(Tone::Name, "hint:");
-                    let _ = writeln!(out, "  {label} {}", escape(text.trim()));
+                    let style = palette.hint;
+                    let text = escape_line(text.trim().as_bytes());
+                    let _ = writeln!(out, "  {style}hint:{style:#} {text}");
                 }
             }
         }
@@ -174,10 +181,68 @@ impl From<&ParseFailure> for Message {
     }
 }
 
+/// The styles of messages: colours, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Palette {
+    /// `error:`
+    pub error: Style,
+    /// `warning:`
+    pub warning: Style,
+    /// `note:`
+    pub note: Style,
+    /// `hint:`
+    pub hint: Style,
+}
+
+impl Palette {
+    /// No escape byte at all.
+    pub const PLAIN: Self = Self {
+        error: Style::new(),
+        warning: Style::new(),
+        note: Style::new(),
+        hint: Style::new(),
+    };
+
+    /// Colours as cargo has them.
+    pub const COLORED: Self = Self {
+        error: AnsiColor::Red.on_default().bold(),
+        warning: AnsiColor::Yellow.on_default().bold(),
+        note: AnsiColor::Green.on_default().bold(),
+        hint: AnsiColor::Cyan.on_default().bold(),
+    };
+
+    /// The palette for a stream: `choice` decides, then NO_COLOR, then FORCE_COLOR, then whether it is a terminal.
+    #[must_use]
+    pub fn choose(choice: ColorChoice, is_terminal: bool) -> Self {
+        if colors(choice, is_terminal, |name| std::env::var_os(name)) {
+            Self::COLORED
+        } else {
+            Self::PLAIN
+        }
+    }
+}
+
+/// Whether to colour a stream. `variable` looks up the environment.
+pub fn colors(
+    choice: ColorChoice,
+    is_terminal: bool,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> bool {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if set("NO_COLOR").is_some() => false,
+        ColorChoice::Auto => match set("FORCE_COLOR") {
+            Some(force) => force != "0",
+            None => is_terminal && set("TERM").is_some_and(|term| term != "dumb"),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::ColorChoice;
     use cos_core::vm::host::{FailureKind, Stage};
 
     #[test]
@@ -193,7 +258,7 @@ mod tests {
             Message::of_host(&failure).to_string(),
             "warning: ws04 is unreachable\n  \
                ssh: connect to host ws04 port 22:\n  \
-               \\u{1b}[31mNo route to host\n  \
+               \\x1b[31mNo route to host\n  \
                hint: retried every 30 s\n"
         );
     }
@@ -214,11 +279,45 @@ mod tests {
     #[test]
     fn colours_are_only_in_the_labels() {
         let message = Message::note("8 slots").hint("none");
-        let always = Palette::new(ColorChoice::Always, false, |_| None);
+        let colored = message.render(Palette::COLORED);
         assert_eq!(
-            message.render(always).escape_debug().to_string(),
-            r"\u{1b}[32m\u{1b}[1mnote:\u{1b}[0m 8 slots\n  \u{1b}[36mhint:\u{1b}[0m none\n"
+            colored.escape_debug().to_string(),
+            r"\u{1b}[1m\u{1b}[32mnote:\u{1b}[0m 8 slots\n  \u{1b}[1m\u{1b}[36mhint:\u{1b}[0m none\n"
         );
         assert!(!message.render(Palette::PLAIN).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn no_color_goes_over_force_color_and_the_flag_over_both() {
+        let with = |choice, terminal, set: &[(&str, &str)]| {
+            colors(choice, terminal, |name| {
+                set.iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| OsString::from(value))
+            })
+        };
+        let xterm = ("TERM", "xterm");
+        assert!(with(ColorChoice::Auto, true, &[xterm]));
+        assert!(!with(ColorChoice::Auto, false, &[xterm]));
+        assert!(!with(ColorChoice::Auto, true, &[("TERM", "dumb")]));
+        assert!(!with(ColorChoice::Auto, true, &[xterm, ("NO_COLOR", "1")]));
+        assert!(with(ColorChoice::Auto, true, &[xterm, ("NO_COLOR", "")]));
+        assert!(with(ColorChoice::Auto, false, &[("FORCE_COLOR", "1")]));
+        assert!(!with(
+            ColorChoice::Auto,
+            true,
+            &[xterm, ("FORCE_COLOR", "0")]
+        ));
+        assert!(!with(
+            ColorChoice::Auto,
+            false,
+            &[("FORCE_COLOR", "1"), ("NO_COLOR", "1")]
+        ));
+        assert!(with(ColorChoice::Always, false, &[("NO_COLOR", "1")]));
+        assert!(!with(
+            ColorChoice::Never,
+            true,
+            &[xterm, ("FORCE_COLOR", "1")]
+        ));
     }
 }
