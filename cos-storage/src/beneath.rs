@@ -15,8 +15,9 @@ use crate::shown::Shown;
 /// As many links in one path as Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// How often a resolution that lost a race against a rename is tried again. Each loss needs another
-/// process to rename a directory of this very path at this very moment.
+/// How often a resolution is tried again that a rename has disturbed. The kernel cannot tell which
+/// rename matters and gives up `..` at any on the whole machine; after so many the walk decides,
+/// which only a link in the very place disturbs.
 const MAX_RACES: usize = 64;
 
 /// What to do with links that stay inside.
@@ -97,7 +98,6 @@ fn open(
     if kernel_resolves() {
         for _ in 0..MAX_RACES {
             match by_kernel(root, path, flags, mode, links) {
-                // The kernel could not decide, since something was renamed meanwhile.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 done => return done,
             }

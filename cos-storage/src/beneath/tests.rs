@@ -15,9 +15,25 @@ type Resolver = fn(BorrowedFd<'_>, &Path, OFlags, Mode, Links) -> Result<OwnedFd
 fn resolvers() -> Vec<(&'static str, Resolver)> {
     let mut resolvers: Vec<(&'static str, Resolver)> = vec![("walk", by_walk)];
     if kernel_resolves() {
-        resolvers.push(("kernel", by_kernel));
+        resolvers.push(("kernel", by_kernel_at_last));
     }
     resolvers
+}
+
+/// The kernel's answer, however often renames elsewhere on the machine delay it.
+fn by_kernel_at_last(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    mode: Mode,
+    links: Links,
+) -> Result<OwnedFd, Errno> {
+    loop {
+        match by_kernel(root, path, flags, mode, links) {
+            Err(Errno::AGAIN) => {}
+            done => return done,
+        }
+    }
 }
 
 struct Tree {

@@ -63,18 +63,18 @@ const MAX_NAME: usize = 48;
 /// ```
 #[derive(Debug)]
 pub struct Scratch {
-    tree: Arc<Tree>,
+    tree: Tree,
     work: OwnedFd,
     /// Whether the drop has something to do.
     live: bool,
 }
 
-/// What a scratch directory and the job directories in it share.
+/// A scratch directory as it lies on the disk.
 #[derive(Debug)]
 struct Tree {
     base: OwnedFd,
     name: String,
-    jobs: OwnedFd,
+    jobs: Arc<OwnedFd>,
     path: PathBuf,
     /// A forked child inherits this value, but owns nothing.
     creator: Pid,
@@ -108,12 +108,12 @@ impl Scratch {
                     let tree = Tree {
                         base,
                         name,
-                        jobs,
+                        jobs: Arc::new(jobs),
                         path,
                         creator: getpid(),
                     };
                     Ok(Self {
-                        tree: Arc::new(tree),
+                        tree,
                         work,
                         live: true,
                     })
@@ -144,25 +144,18 @@ impl Scratch {
         self.work.as_fd()
     }
 
+    /// Where job directories are made, for processes that make them by [`JobDirectory::create_in`].
+    pub fn jobs_path(&self) -> PathBuf {
+        self.tree.path.join(JOBS)
+    }
+
     /// Makes a new private directory for one job.
     ///
     /// # Errors
     ///
-    /// [`ScratchError::Create`] if it exists already: two jobs never share one, and what an
-    /// earlier job left is never taken over. [`ScratchError::Name`] for a name that is none.
+    /// As [`JobDirectory::create_in`].
     pub fn create_job_directory(&self, job: &str) -> Result<JobDirectory, ScratchError> {
-        check_name(job)?;
-        let path = self.tree.path.join(JOBS).join(job);
-        let directory =
-            base::make_private(&self.tree.jobs, job).map_err(|errno| create_error(&path, errno))?;
-        let tree = Arc::clone(&self.tree);
-        Ok(JobDirectory {
-            tree,
-            name: job.to_owned(),
-            directory,
-            path,
-            live: true,
-        })
+        JobDirectory::create(Arc::clone(&self.tree.jobs), &self.jobs_path(), job)
     }
 
     /// Removes the directory with everything in it.
@@ -183,17 +176,47 @@ impl Drop for Scratch {
     }
 }
 
-/// A job's own directory in a [`Scratch`]; removed by [`JobDirectory::remove`] or when dropped.
+/// A job's own directory; removed by [`JobDirectory::remove`] or when dropped.
 #[derive(Debug)]
 pub struct JobDirectory {
-    tree: Arc<Tree>,
+    parent: Arc<OwnedFd>,
     name: String,
     directory: OwnedFd,
     path: PathBuf,
+    creator: Pid,
     live: bool,
 }
 
 impl JobDirectory {
+    /// Makes a new private directory for one job in `parent`, a directory that is this user's as
+    /// [`Scratch::jobs_path`] is, from whatever process of the run.
+    ///
+    /// # Errors
+    ///
+    /// [`ScratchError::Create`] if it exists already: two jobs never share one, and what an
+    /// earlier job left is never taken over. [`ScratchError::Name`] for a name that is none; those
+    /// of a local storage if `parent` cannot be opened or trusted.
+    pub fn create_in(parent: impl AsRef<Path>, job: &str) -> Result<Self, ScratchError> {
+        let path = parent.as_ref();
+        let parent = base::open_existing(path)?.ok_or_else(|| create_error(path, Errno::NOENT))?;
+        Self::create(Arc::new(parent), path, job)
+    }
+
+    fn create(parent: Arc<OwnedFd>, path: &Path, job: &str) -> Result<Self, ScratchError> {
+        check_name(job)?;
+        let path = path.join(job);
+        let made = base::make_private(&parent, job);
+        let directory = made.map_err(|errno| create_error(&path, errno))?;
+        Ok(Self {
+            parent,
+            name: job.to_owned(),
+            directory,
+            path,
+            creator: getpid(),
+            live: true,
+        })
+    }
+
     /// Its path on this host.
     pub fn path(&self) -> &Path {
         &self.path
@@ -202,7 +225,7 @@ impl JobDirectory {
     /// Removes the directory with everything in it.
     pub fn remove(mut self) -> Removal {
         self.live = false;
-        remove_tree(&self.tree.jobs, &self.name)
+        remove_tree(&self.parent, &self.name)
     }
 }
 
@@ -215,8 +238,8 @@ impl AsFd for JobDirectory {
 
 impl Drop for JobDirectory {
     fn drop(&mut self) {
-        if self.live && getpid() == self.tree.creator {
-            let _ = remove_tree(&self.tree.jobs, &self.name);
+        if self.live && getpid() == self.creator {
+            let _ = remove_tree(&self.parent, &self.name);
         }
     }
 }

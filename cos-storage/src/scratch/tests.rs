@@ -65,6 +65,26 @@ fn every_job_has_its_own_directory() {
 }
 
 #[test]
+fn another_process_of_the_run_makes_directories_by_the_path() {
+    let top = tempfile::tempdir().unwrap();
+    let scratch = Scratch::create(top.path(), "r").unwrap();
+    let job = JobDirectory::create_in(scratch.jobs_path(), "1").unwrap();
+    assert_eq!(job.path(), scratch.jobs_path().join("1"));
+    let error = scratch.create_job_directory("1").unwrap_err();
+    assert!(matches!(error, ScratchError::Create { .. }), "{error}");
+    drop(job);
+    assert_eq!(names(&scratch.jobs_path()), [""; 0]);
+
+    JobDirectory::create_in(top.path().join("absent"), "1").unwrap_err();
+    symlink(scratch.jobs_path(), top.path().join("link")).unwrap();
+    let error = JobDirectory::create_in(top.path().join("link"), "1").unwrap_err();
+    assert!(
+        matches!(error, ScratchError::NotADirectory { .. }),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_lies_in_the_place_of_a_job_directory_is_not_used() {
     let top = tempfile::tempdir().unwrap();
     let scratch = Scratch::create(top.path(), "r").unwrap();
