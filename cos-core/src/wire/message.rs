@@ -206,7 +206,7 @@ pub enum RunDirectory {
         /// The directory as this host should see it.
         path: ByteBuf,
         /// What the client put there.
-        token: ByteBuf,
+        token: cos_storage::Token,
     },
     /// This directory, unproven: the host is the client's own machine.
     Here {

@@ -15,6 +15,7 @@ use signal_hook::iterator::Signals;
 use super::containment::{self, Scope};
 use super::descriptors::take_standard_input;
 use super::place::Place;
+use super::record::Record;
 use super::role::{self, complain, name_process};
 use super::waiting::{Ended, Reaped, reap_all, reap_blocking};
 use crate::job::Exit;
@@ -27,6 +28,12 @@ pub(super) fn run(place: &Path) -> i32 {
     name_process(c"cos-guardian");
     let place = Place::at(place);
     let status = guard(&place);
+    // The agent removes what is its own. What is still there belongs to one that died, and its scratch says so too.
+    if let Some(record) = Record::read(&place)
+        && let Err(error) = cos_storage::sweep(&record.local_storage)
+    {
+        complain(&error.to_string());
+    }
     if let Err(error) = place.remove() {
         complain(&format!("{}: {error}", place.path().display()));
     }

@@ -17,6 +17,7 @@ mod containment;
 mod descriptors;
 mod guardian;
 mod place;
+mod record;
 mod role;
 mod slot;
 mod waiting;

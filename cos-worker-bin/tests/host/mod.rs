@@ -4,6 +4,10 @@
 //! mark may be left on this machine.
 
 #![expect(dead_code, reason = "each test file uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
 
 use std::collections::HashMap;
 use std::io::{Read, Write};

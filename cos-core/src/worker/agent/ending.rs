@@ -70,18 +70,21 @@ impl Agent {
         let killed = containment::kill(Scope::All, &mut || reap_all(&mut |_| {}), KILL_LIMIT);
         let survivors = killed.survivors.iter();
         let mut left: Vec<String> = survivors.map(|pid| format!("process {pid}")).collect();
-        let scratch = match phase {
+        let directories = match phase {
             Phase::Unprepared => None,
-            Phase::SettingUp(prepared, _) => prepared.scratch,
-            Phase::Working(work) | Phase::Closing(work, _) => work.prepared.scratch,
+            // A thread is making directories at this moment: the guardian sees to them.
+            Phase::Locating(_) => return left,
+            Phase::SettingUp(prepared, _) => Some(prepared.directories),
+            Phase::Working(work) | Phase::Closing(work, _) => Some(work.prepared.directories),
         };
-        for path in scratch.as_deref().into_iter().chain([self.place.path()]) {
-            match std::fs::remove_dir_all(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    left.push(format!("{}: {error}", path.display()));
-                }
-                _ => {}
+        if let Some(scratch) = directories.and_then(|it| it.scratch) {
+            let removal = scratch.remove();
+            if !removal.is_complete() {
+                left.push(removal.to_string());
             }
+        }
+        if let Err(error) = self.place.remove() {
+            left.push(format!("{}: {error}", self.place.path().display()));
         }
         left
     }

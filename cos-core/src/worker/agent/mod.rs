@@ -7,11 +7,16 @@
 //! session      the client's channel: hello, sequence numbers, acknowledgements, what waits to be written
 //! attempts     what is queued, what runs in which slot, which amounts are free (pure)
 //! slots        the slot processes and their sockets
-//! preparation  directory, setup script, report
+//! directories  where jobs start, proven or made; what former runs have left
+//! preparation  what jobs see: environment, shell, slots
+//! setup        the setup script and what it exports
+//! report       what the host tells of itself
+//! work         all that together: starting, passing on, burying slots
 //! ending       how everything ends, and what is left then
 //! ```
 
 mod attempts;
+mod directories;
 mod ending;
 mod opening;
 mod preparation;
@@ -20,6 +25,7 @@ mod session;
 mod setup;
 mod slots;
 mod turn;
+mod work;
 
 use std::path::Path;
 
@@ -42,7 +48,10 @@ pub(super) fn run(place: &Path) -> i32 {
             return 1;
         }
     };
-    match runtime.block_on(live(&Place::at(place))) {
+    let end = runtime.block_on(live(&Place::at(place)));
+    // A file system that does not answer keeps a thread for ever; it does not keep the agent.
+    runtime.shutdown_background();
+    match end {
         Ok(()) => 0,
         Err(words) => {
             complain(&words);

@@ -1,4 +1,4 @@
-//! Makes a host ready: directories, environment, shell.
+//! A host as jobs see it: directories, environment, shell.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -6,65 +6,54 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use cos_storage::{Scratch, ScratchError};
 use serde_bytes::ByteBuf;
 
+use super::directories::Directories;
 use crate::ids::SlotId;
 use crate::job::Amounts;
-use crate::wire::message::{DirectoryReport, Preparation, PrepareError, RunDirectory};
+use crate::wire::message::{DirectoryReport, Preparation, PrepareError};
 use crate::worker::containment::{COOKIE, Cookie};
-use crate::worker::place::Place;
 use crate::worker::slot::protocol::Configuration;
 
 /// A host as the jobs of one run see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Prepared {
     preparation: Preparation,
     shell: PathBuf,
-    /// Where jobs start.
-    pub(super) directory: DirectoryReport,
-    /// The run's scratch, if it has one: to be removed with the agent.
-    pub(super) scratch: Option<PathBuf>,
+    pub(super) directories: Directories,
     environment: Vec<(OsString, OsString)>,
     cores: u32,
-    private_parent: PathBuf,
 }
 
 impl Prepared {
-    /// Makes directories and finds the shell. The setup script comes later, and sees all that.
+    /// Finds the shell and puts the environment together. The setup script comes later, and sees all that.
     ///
     /// # Errors
-    /// [`PrepareError`]; what was made until then is removed with the agent's place.
-    pub(super) fn new(preparation: Preparation, place: &Place) -> Result<Self, PrepareError> {
+    /// [`PrepareError`].
+    pub(super) fn new(
+        preparation: Preparation,
+        directories: Directories,
+    ) -> Result<Self, PrepareError> {
         let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        let given = preparation.environment.iter().map(|(name, value)| {
-            (
-                OsString::from_vec(name.to_vec()),
-                OsString::from_vec(value.to_vec()),
-            )
-        });
-        let given: Vec<_> = given.collect();
-        environment.retain(|(name, _)| !given.iter().any(|(new, _)| new == name));
-        environment.extend(given);
-        if let Some(name) = environment
-            .iter()
-            .find_map(|(name, value)| unusable(name, value))
-        {
-            return Err(other(format!("the environment cannot hold `{name}`")));
+        let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        for (name, value) in &preparation.environment {
+            let (name, value) = (text(name), text(value));
+            if is_unusable(&name, &value) {
+                let cause = format!("the environment cannot hold `{}`", name.display());
+                return Err(PrepareError::Other { cause });
+            }
+            set(&mut environment, name, value);
         }
         let shell = find_shell(&preparation.shell, &environment)?;
-        let (directory, scratch) = run_directory(&preparation.directory, place)?;
         let cookie = Cookie::of_this_process(&preparation.run).to_string();
-        environment.retain(|(name, _)| name != COOKIE);
-        environment.push((COOKIE.into(), cookie.into()));
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        set(&mut environment, COOKIE.into(), cookie.into());
         Ok(Self {
             preparation,
             shell,
-            directory,
-            scratch,
+            directories,
             environment,
-            private_parent: place.path().to_owned(),
-            cores: u32::try_from(cores).unwrap_or(u32::MAX),
+            cores: cores(),
         })
     }
 
@@ -91,8 +80,25 @@ impl Prepared {
     /// The directory in which jobs start.
     pub(super) fn path(&self) -> &Path {
         let (DirectoryReport::Shared { path } | DirectoryReport::Scratch { path, .. }) =
-            &self.directory;
+            &self.directories.report;
         Path::new(OsStr::from_bytes(path))
+    }
+
+    /// Where the directories of jobs lie that have one of their own; made when it is first needed.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn private_parent(&mut self) -> Result<PathBuf, ScratchError> {
+        let Directories {
+            scratch,
+            local_storage,
+            ..
+        } = &mut self.directories;
+        let scratch = match scratch {
+            Some(scratch) => scratch,
+            None => scratch.insert(Scratch::create(local_storage, &self.preparation.run)?),
+        };
+        Ok(scratch.path().join("jobs"))
     }
 
     /// The environment of the slots, and so of the commands.
@@ -114,23 +120,29 @@ impl Prepared {
             host: self.preparation.host.clone(),
             shell: ByteBuf::from(self.shell.as_os_str().as_bytes()),
             directory: ByteBuf::from(self.path().as_os_str().as_bytes()),
-            private_parent: ByteBuf::from(self.private_parent.as_os_str().as_bytes()),
             nice: self.preparation.nice,
         }
     }
 }
 
-fn other(cause: String) -> PrepareError {
-    PrepareError::Other { cause }
+/// Cores that this process may use: its affinity mask and its control group count.
+pub(super) fn cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    u32::try_from(cores).unwrap_or(u32::MAX)
 }
 
-/// The name of a variable that no process can be given.
-fn unusable(name: &OsStr, value: &OsStr) -> Option<String> {
-    let (name_bytes, value) = (name.as_bytes(), value.as_bytes());
-    let bad = name_bytes.is_empty()
-        || name_bytes.iter().any(|byte| matches!(byte, b'=' | 0))
-        || value.contains(&0);
-    bad.then(|| name.to_string_lossy().into_owned())
+fn set(environment: &mut Vec<(OsString, OsString)>, name: OsString, value: OsString) {
+    match environment.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, old)) => *old = value,
+        None => environment.push((name, value)),
+    }
+}
+
+/// Whether no process can be given such a variable.
+fn is_unusable(name: &OsStr, value: &OsStr) -> bool {
+    let (name, value) = (name.as_bytes(), value.as_bytes());
+    let is_bad = |byte: &u8| matches!(byte, b'=' | 0);
+    name.is_empty() || name.iter().any(is_bad) || value.contains(&0)
 }
 
 /// The shell's absolute path, found as the jobs would find it.
@@ -157,39 +169,4 @@ fn find_shell(shell: &str, environment: &[(OsString, OsString)]) -> Result<PathB
         .map(|directory| directory.join(shell))
         .find(|candidate| candidate.is_absolute() && is_executable(candidate))
         .ok_or_else(|| failed(format!("{shell}: not found in {}", path.display())))
-}
-
-fn run_directory(
-    wanted: &RunDirectory,
-    place: &Place,
-) -> Result<(DirectoryReport, Option<PathBuf>), PrepareError> {
-    match wanted {
-        RunDirectory::Here { path } => {
-            let path_of = Path::new(OsStr::from_bytes(path));
-            match fs::metadata(path_of) {
-                Ok(found) if found.is_dir() => {
-                    Ok((DirectoryReport::Shared { path: path.clone() }, None))
-                }
-                Ok(_) => Err(other(format!("{}: not a directory", path_of.display()))),
-                Err(error) => Err(other(format!("{}: {error}", path_of.display()))),
-            }
-        }
-        RunDirectory::Scratch => scratch(place, None),
-        RunDirectory::Proven { .. } => scratch(place, Some("not proven".to_owned())),
-    }
-}
-
-fn scratch(
-    place: &Place,
-    reason: Option<String>,
-) -> Result<(DirectoryReport, Option<PathBuf>), PrepareError> {
-    let path = place.path().join("scratch");
-    fs::create_dir(&path).map_err(|error| PrepareError::Scratch {
-        cause: format!("{}: {error}", path.display()),
-    })?;
-    let report = DirectoryReport::Scratch {
-        path: ByteBuf::from(path.as_os_str().as_bytes()),
-        reason,
-    };
-    Ok((report, Some(path)))
 }

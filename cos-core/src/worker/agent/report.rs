@@ -8,6 +8,7 @@ use crate::wire::message::{Containment, HostReport};
 
 /// Looks at the host.
 pub(super) fn host_report(prepared: &Prepared) -> HostReport {
+    let directories = &prepared.directories;
     let names = rustix::system::uname();
     let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
     let memory = rustix::system::sysinfo();
@@ -23,10 +24,10 @@ pub(super) fn host_report(prepared: &Prepared) -> HostReport {
         load_hundredths: load_hundredths(),
         clock: clock.map_or(0, |since| since.as_secs()),
         containment: Containment::Subreaper,
-        directory: prepared.directory.clone(),
+        directory: directories.report.clone(),
         kills_user_processes: logind_kills_user_processes(),
-        neighbours: Vec::new(),
-        swept: Vec::new(),
+        neighbours: directories.neighbours.clone(),
+        swept: directories.swept.clone(),
     }
 }
 
@@ -63,7 +64,7 @@ fn logind_kills_user_processes() -> bool {
     });
     texts
         .filter_map(|text| parse_kills(&text))
-        .last()
+        .next_back()
         .unwrap_or(false)
 }
 

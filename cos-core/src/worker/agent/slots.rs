@@ -1,6 +1,7 @@
 //! The slot processes of an agent.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -55,13 +56,16 @@ impl Slots {
         message: &ToSlot,
         prepared: &Prepared,
     ) -> io::Result<()> {
-        if !self.processes.contains_key(&slot) {
-            let mut process = SlotProcess::start(slot, prepared)?;
-            let configuration = prepared.configuration(slot);
-            process.push(&ToSlot::Configure(Box::new(configuration)))?;
-            self.processes.insert(slot, process);
-        }
-        self.tell(slot, message)
+        let process = match self.processes.entry(slot) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let mut process = SlotProcess::start(slot, prepared)?;
+                let configuration = prepared.configuration(slot);
+                process.push(&ToSlot::Configure(Box::new(configuration)))?;
+                entry.insert(process)
+            }
+        };
+        process.push(message)
     }
 
     /// Sends a message to a slot if it has a process.

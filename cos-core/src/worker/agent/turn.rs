@@ -7,22 +7,25 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
 
 use super::attempts::{Attempts, Refused, Waiting};
+use super::directories::Directories;
 use super::ending::End;
-use super::preparation::Prepared;
+use super::preparation::{Prepared, cores};
 use super::report;
 use super::session::{Session, SessionError};
 use super::setup::Setup;
 use super::slots::{Broken, Slots};
-use crate::ids::{AttemptId, SlotId};
-use crate::job::{Amounts, AttemptResult, CommandEnd, CommandJob, Exit};
-use crate::wire::message::{AgentNote, FromAgent, Preparation, PrepareError, ToAgent};
+use super::work::Work;
+use crate::ids::AttemptId;
+use crate::job::{Amounts, AttemptResult, CommandJob, Exit};
+use crate::wire::message::{FromAgent, Preparation, PrepareError, ToAgent};
 use crate::worker::containment::{self, Scope};
 use crate::worker::place::Place;
-use crate::worker::slot::protocol::{FromSlot, Order, ToSlot};
-use crate::worker::waiting::{Ended, reap_all};
+use crate::worker::slot::protocol::ToSlot;
+use crate::worker::waiting::reap_all;
 
 /// The heartbeat before the client has named a lease (1 s).
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -30,7 +33,7 @@ const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
 /// How much longer than their grace stopped jobs may take before everything is killed (1 s).
 const CLOSING_MARGIN: Duration = Duration::from_secs(1);
 
-/// How long the orphans of a dead slot may resist (5 s).
+/// How long what a setup script has started may resist (5 s).
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A tenth of the lease, between 0.5 s and 5 s: several may be lost before a lease is in danger.
@@ -58,21 +61,14 @@ pub(super) struct Agent {
 pub(super) enum Phase {
     /// The client has not said how jobs are to see the host.
     Unprepared,
+    /// Directories are looked for and made.
+    Locating(JoinHandle<Result<Box<Prepared>, PrepareError>>),
     /// The setup script runs.
     SettingUp(Box<Prepared>, Box<Setup>),
     /// Attempts are taken.
     Working(Box<Work>),
     /// Nothing starts any more; what runs has been asked to end, and is killed at the given moment.
     Closing(Box<Work>, Pin<Box<Sleep>>),
-}
-
-/// What a prepared host does.
-pub(super) struct Work {
-    pub(super) prepared: Prepared,
-    attempts: Attempts,
-    pub(super) slots: Slots,
-    /// What the setup script has left running on purpose, such as a key agent.
-    kept: HashSet<i32>,
 }
 
 impl Agent {
@@ -124,6 +120,7 @@ impl Agent {
                 self.obey(message)?;
             }
         }
+        self.poll_directories(context);
         self.poll_setup(context);
         self.listen_to_slots(context);
         while self.children.poll_recv(context).is_ready() {
@@ -177,7 +174,7 @@ impl Agent {
     fn heartbeat(&mut self, stamp: Option<u64>) {
         let running = match &self.phase {
             Phase::Working(work) | Phase::Closing(work, _) => work.attempts.running_count(),
-            Phase::Unprepared | Phase::SettingUp(..) => 0,
+            Phase::Unprepared | Phase::Locating(_) | Phase::SettingUp(..) => 0,
         };
         self.session.say_unnumbered(FromAgent::Heartbeat {
             stamp,
@@ -192,22 +189,44 @@ impl Agent {
         };
         self.session.set_lease(preparation.lease);
         self.ticks = ticks(heartbeat_interval(self.session.lease()));
-        let setup = preparation.setup.clone();
-        match Prepared::new(preparation, &self.place) {
-            Err(error) => self.refuse(error),
-            Ok(prepared) => match setup {
-                None => self.become_ready(prepared, HashSet::new()),
-                Some(script) => match Setup::start(&script, &prepared, &self.place) {
-                    Ok(setup) => {
-                        self.phase = Phase::SettingUp(Box::new(prepared), Box::new(setup));
-                    }
-                    Err(error) => self.refuse(PrepareError::Shell {
-                        cause: format!("{}: {error}", prepared.shell().display()),
-                    }),
-                },
-            },
-        }
+        let place = self.place.clone();
+        let locate = move || {
+            let slots = preparation.slots.of(cores());
+            let directories = Directories::prepare(&preparation, slots, &place)?;
+            Prepared::new(preparation, directories).map(Box::new)
+        };
+        self.phase = Phase::Locating(tokio::task::spawn_blocking(locate));
         Ok(())
+    }
+
+    fn poll_directories(&mut self, context: &mut Context<'_>) {
+        let Phase::Locating(thread) = &mut self.phase else {
+            return;
+        };
+        let Poll::Ready(located) = Pin::new(thread).poll(context) else {
+            return;
+        };
+        self.phase = Phase::Unprepared;
+        match located {
+            Ok(Ok(prepared)) => self.set_up(prepared),
+            Ok(Err(error)) => self.refuse(error),
+            Err(error) => self.refuse(PrepareError::Other {
+                cause: error.to_string(),
+            }),
+        }
+    }
+
+    /// Runs the setup script, if there is one.
+    fn set_up(&mut self, prepared: Box<Prepared>) {
+        let Some(script) = &prepared.preparation().setup else {
+            return self.become_ready(prepared, HashSet::new());
+        };
+        match Setup::start(script, &prepared, &self.place) {
+            Ok(setup) => self.phase = Phase::SettingUp(prepared, Box::new(setup)),
+            Err(error) => self.refuse(PrepareError::Shell {
+                cause: format!("{}: {error}", prepared.shell().display()),
+            }),
+        }
     }
 
     /// Says why the host cannot be used. The client then ends the channel.
@@ -216,13 +235,13 @@ impl Agent {
             .say(FromAgent::Prepared(Box::new(Err(error))), &[]);
     }
 
-    fn become_ready(&mut self, prepared: Prepared, kept: HashSet<i32>) {
+    fn become_ready(&mut self, prepared: Box<Prepared>, kept: HashSet<i32>) {
         let report = report::host_report(&prepared);
         self.session
             .say(FromAgent::Prepared(Box::new(Ok(report))), &[]);
         let attempts = Attempts::new(prepared.amounts());
         self.phase = Phase::Working(Box::new(Work {
-            prepared,
+            prepared: *prepared,
             attempts,
             slots: Slots::new(),
             kept,
@@ -249,7 +268,7 @@ impl Agent {
         let work = match &mut self.phase {
             Phase::Working(work) => work,
             Phase::Closing(..) => return Ok(()),
-            Phase::Unprepared | Phase::SettingUp(..) => {
+            Phase::Unprepared | Phase::Locating(_) | Phase::SettingUp(..) => {
                 return Err(protocol("an attempt before the host was ready"));
             }
         };
@@ -314,26 +333,11 @@ impl Agent {
             return;
         };
         while let Some((slot, waiting)) = work.attempts.start_next() {
-            let Waiting {
-                attempt,
-                try_number,
-                amounts,
-                job,
-            } = waiting;
-            let order = Order {
-                attempt,
-                try_number,
-                cores: amounts.cores,
-                job,
-            };
-            let sent = work
-                .slots
-                .send(slot, &ToSlot::Run(Box::new(order)), &work.prepared);
-            let message = match sent {
+            let attempt = waiting.attempt;
+            let message = match work.start(slot, waiting) {
                 Ok(()) => FromAgent::Started { attempt, slot },
-                Err(error) => {
+                Err(cause) => {
                     work.attempts.end(attempt);
-                    let cause = format!("no slot process: {error}");
                     let result = AttemptResult::NotStarted { cause };
                     FromAgent::Ended { attempt, result }
                 }
@@ -361,23 +365,27 @@ impl Agent {
     }
 
     fn reap(&mut self, context: &mut Context<'_>) {
+        if let Phase::Locating(_) = self.phase {
+            // Looking up a user's name may take a process, for which that thread waits itself.
+            return;
+        }
         let mut ended = Vec::new();
         reap_all(&mut |child| ended.push(child));
         while let Some(child) = ended.pop() {
             match &mut self.phase {
                 Phase::SettingUp(_, setup) if setup.pid() == child.pid => {
-                    self.set_up(child.exit, context);
+                    self.setup_ended(child.exit, context);
                 }
                 Phase::Working(work) | Phase::Closing(work, _) => {
                     work.bury(child, &mut self.session, &mut ended);
                 }
-                Phase::Unprepared | Phase::SettingUp(..) => {}
+                Phase::Unprepared | Phase::Locating(_) | Phase::SettingUp(..) => {}
             }
         }
     }
 
     /// The setup script has ended.
-    fn set_up(&mut self, exit: Exit, context: &mut Context<'_>) {
+    fn setup_ended(&mut self, exit: Exit, context: &mut Context<'_>) {
         let phase = std::mem::replace(&mut self.phase, Phase::Unprepared);
         let Phase::SettingUp(mut prepared, setup) = phase else {
             self.phase = phase;
@@ -387,88 +395,11 @@ impl Agent {
             Ok(environment) => {
                 prepared.set_environment(environment);
                 let kept = containment::below_this_process();
-                self.become_ready(*prepared, kept);
+                self.become_ready(prepared, kept);
             }
             Err(error) => self.refuse(error),
         }
     }
-}
-
-impl Work {
-    /// Tells the slot of a running attempt something about it.
-    fn tell(&mut self, attempt: AttemptId, message: &ToSlot) {
-        if let Some(slot) = self.attempts.slot_of(attempt)
-            && self.slots.tell(slot, message).is_err()
-        {
-            self.kill_slot(slot);
-        }
-    }
-
-    /// Ends a slot that is of no more use; its end is then reported as any other.
-    fn kill_slot(&mut self, slot: SlotId) {
-        if let Some(pid) = self
-            .slots
-            .pid_of(slot)
-            .and_then(rustix::process::Pid::from_raw)
-        {
-            // It is a child that is not reaped, so the number is its own.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    }
-
-    fn pass_on(&mut self, message: FromSlot, payload: &[u8], session: &mut Session) {
-        match message {
-            FromSlot::Output { attempt, stream } => {
-                session.say(FromAgent::Output { attempt, stream }, payload);
-            }
-            FromSlot::Ended { attempt, result } => {
-                if !self.attempts.end(attempt) {
-                    return;
-                }
-                if let Some(killed) = left_over(&result) {
-                    let note = AgentNote::LeftOver { attempt, killed };
-                    session.say(FromAgent::Note(note), &[]);
-                }
-                session.say(FromAgent::Ended { attempt, result }, &[]);
-            }
-        }
-    }
-
-    /// A child has ended. If it was a slot, its last words are passed on, what its command has left is killed and its
-    /// attempt is reported.
-    fn bury(&mut self, child: Ended, session: &mut Session, ended: &mut Vec<Ended>) {
-        self.kept.remove(&child.pid);
-        let Some(slot) = self.slots.slot_of(child.pid) else {
-            return;
-        };
-        for frame in self.slots.last_words(slot) {
-            self.pass_on(frame.header, &frame.payload, session);
-        }
-        self.slots.remove(slot);
-        let living = self.slots.pids().chain(self.kept.iter().copied()).collect();
-        containment::kill(
-            Scope::Except(&living),
-            &mut || reap_all(&mut |child| ended.push(child)),
-            KILL_LIMIT,
-        );
-        let exit = child.exit;
-        if let Some(attempt) = self.attempts.in_slot(slot) {
-            self.attempts.end(attempt);
-            let result = AttemptResult::SlotDied { exit };
-            session.say(FromAgent::Ended { attempt, result }, &[]);
-        }
-        let cause = exit.to_string();
-        let note = AgentNote::SlotRestarted { slot, cause };
-        session.say(FromAgent::Note(note), &[]);
-    }
-}
-
-fn left_over(result: &AttemptResult) -> Option<u32> {
-    let (AttemptResult::Command(end) | AttemptResult::Stopped(Some(end))) = result else {
-        return None;
-    };
-    let CommandEnd { left_over, .. } = end;
-    (*left_over > 0).then_some(*left_over)
 }
 
 fn protocol(words: &str) -> End {

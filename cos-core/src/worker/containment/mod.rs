@@ -6,6 +6,8 @@
 mod cookie;
 mod kill;
 mod process;
+mod sweep;
 
 pub(super) use cookie::{COOKIE, Cookie};
 pub(super) use kill::{Scope, below_this_process, kill};
+pub(super) use sweep::sweep;

@@ -5,6 +5,7 @@
 
 mod capture;
 mod channel;
+mod directory;
 mod memory;
 pub(super) mod protocol;
 mod running;

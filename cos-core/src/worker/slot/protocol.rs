@@ -27,6 +27,8 @@ pub(in crate::worker) struct Order {
     pub(in crate::worker) attempt: AttemptId,
     pub(in crate::worker) try_number: u32,
     pub(in crate::worker) cores: u32,
+    /// The job's own directory, which the slot makes and removes, if it has one.
+    pub(in crate::worker) directory: Option<ByteBuf>,
     pub(in crate::worker) job: Box<CommandJob>,
 }
 
@@ -40,8 +42,6 @@ pub(in crate::worker) struct Configuration {
     pub(in crate::worker) shell: ByteBuf,
     /// Where commands start.
     pub(in crate::worker) directory: ByteBuf,
-    /// Where the directories of commands lie that have one of their own.
-    pub(in crate::worker) private_parent: ByteBuf,
     pub(in crate::worker) nice: i32,
 }
 

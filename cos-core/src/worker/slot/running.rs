@@ -11,23 +11,20 @@
 //! A stop sends TERM to the process group at once; when its grace is over the whole tree is killed, which ends `Alive`
 //! as well as `Lingering`.
 
-use std::ffi::OsStr;
-use std::fs::DirBuilder;
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::capture::{Capture, Piece};
 use super::channel::{AgentGone, Channel};
+use super::directory::{enter, remove};
 use super::memory::OutOfMemoryKills;
 use super::protocol::{Configuration, FromSlot, Order};
 use super::spawning::{SpawnError, Spawned, spawn};
 use crate::ids::AttemptId;
-use crate::job::{AttemptResult, CommandEnd, Exit, JobDirectory, Stream, StreamTotals, Usage};
+use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals, Usage};
 use crate::wire::message::OUTPUT_WINDOW;
 use crate::worker::containment::{self, Scope};
 use crate::worker::waiting::{Reaped, reap};
@@ -357,34 +354,6 @@ impl Running {
             }
             _ => 0,
         }
-    }
-}
-
-/// Goes to the directory that the next command is to start in, and makes it if it is to be the command's own.
-fn enter(order: &Order, configuration: &Configuration) -> Result<Option<PathBuf>, String> {
-    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
-    let (directory, private) = match order.job.directory {
-        JobDirectory::Run => (path(&configuration.directory), None),
-        JobDirectory::Private => {
-            let own = path(&configuration.private_parent).join(format!("job-{}", order.attempt));
-            (own.clone(), Some(own))
-        }
-    };
-    let entered = match &private {
-        Some(own) => DirBuilder::new().mode(0o700).create(own),
-        None => Ok(()),
-    };
-    entered
-        .and_then(|()| std::env::set_current_dir(&directory))
-        .map_err(|error| format!("{}: {error}", directory.display()))?;
-    Ok(private)
-}
-
-/// Removes a command's own directory. What cannot be removed now goes with the run's scratch.
-fn remove(private: Option<&Path>) {
-    if let Some(own) = private {
-        let _ = std::env::set_current_dir("/");
-        let _ = std::fs::remove_dir_all(own);
     }
 }
 

@@ -1,0 +1,149 @@
+//! The directories of a run on its host, and what former runs have left there.
+//!
+//! File systems may block for as long as they like, so all this happens on a thread of its own.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use cos_storage::proof::RETRY_DELAYS;
+use cos_storage::scratch::Kept;
+use cos_storage::{Scratch, Token, Verdict};
+use serde_bytes::ByteBuf;
+
+use crate::wire::PROTOCOL_VERSION;
+use crate::wire::message::{DirectoryReport, Neighbour, Preparation, PrepareError, RunDirectory};
+use crate::worker::containment::{self, Cookie};
+use crate::worker::place::Place;
+use crate::worker::record::Record;
+
+/// What was found and made.
+#[derive(Debug)]
+pub(super) struct Directories {
+    /// Where jobs start.
+    pub(super) report: DirectoryReport,
+    /// The run's scratch, if jobs start there.
+    pub(super) scratch: Option<Scratch>,
+    /// The parent of scratch directories, if it could be determined.
+    pub(super) local_storage: PathBuf,
+    /// What former runs had left and is gone now.
+    pub(super) swept: Vec<String>,
+    /// Other agents of the same user.
+    pub(super) neighbours: Vec<Neighbour>,
+}
+
+impl Directories {
+    /// Sweeps, proves the client's directory or makes a scratch directory.
+    ///
+    /// # Errors
+    /// [`PrepareError`] when jobs have no directory to start in.
+    pub(super) fn prepare(
+        preparation: &Preparation,
+        slots: u32,
+        place: &Place,
+    ) -> Result<Self, PrepareError> {
+        let swept = containment::sweep(place);
+        let mut removed = swept.removed;
+        let local_storage = cos_storage::local_storage_path(&preparation.local_storage)
+            .map_err(|error| scratch_error(&error))?;
+        match cos_storage::sweep(&local_storage) {
+            Ok(scratch) => {
+                let paths = scratch.removed.iter();
+                removed.extend(paths.map(|path| path.display().to_string()));
+                removed.extend(scratch.kept.iter().filter_map(resisting));
+            }
+            // It is trusted no more when a scratch directory is to be made there, which tells why.
+            Err(error) => tracing::debug!(target: "cos::agent", %error, "not swept"),
+        }
+        let record = Record {
+            cookie: Cookie::of_this_process(&preparation.run),
+            release: format!(
+                "{} (protocol {PROTOCOL_VERSION})",
+                env!("CARGO_PKG_VERSION")
+            ),
+            slots,
+            local_storage: local_storage.clone(),
+        };
+        // Before anything is made that the guardian would have to remove.
+        record.write(place).map_err(|error| PrepareError::Other {
+            cause: format!("{}: {error}", place.path().display()),
+        })?;
+        let (report, scratch) = run_directory(preparation, &local_storage)?;
+        Ok(Self {
+            report,
+            scratch,
+            local_storage,
+            swept: removed,
+            neighbours: swept.neighbours.into_iter().map(neighbour).collect(),
+        })
+    }
+}
+
+fn neighbour(record: Record) -> Neighbour {
+    Neighbour {
+        run: record.cookie.run,
+        pid: record.cookie.pid.cast_unsigned(),
+        release: record.release,
+        slots: record.slots,
+    }
+}
+
+/// What resists is worth a line; what other hosts or releases own is theirs.
+fn resisting(kept: &Kept) -> Option<String> {
+    match kept {
+        Kept::Resisting { path, removal } => Some(format!("{}, all but {removal}", path.display())),
+        _ => None,
+    }
+}
+
+fn scratch_error(error: &dyn std::fmt::Display) -> PrepareError {
+    PrepareError::Scratch {
+        cause: error.to_string(),
+    }
+}
+
+fn run_directory(
+    preparation: &Preparation,
+    local_storage: &Path,
+) -> Result<(DirectoryReport, Option<Scratch>), PrepareError> {
+    let reason = match &preparation.directory {
+        RunDirectory::Here { path } => {
+            usable(as_path(path)).map_err(|cause| PrepareError::Other { cause })?;
+            return Ok((DirectoryReport::Shared { path: path.clone() }, None));
+        }
+        RunDirectory::Proven { path, token } => match prove(token, as_path(path)) {
+            Ok(()) => return Ok((DirectoryReport::Shared { path: path.clone() }, None)),
+            Err(reason) => Some(reason),
+        },
+        RunDirectory::Scratch => None,
+    };
+    let scratch =
+        Scratch::create(local_storage, &preparation.run).map_err(|error| scratch_error(&error))?;
+    let path = ByteBuf::from(scratch.work_path().as_os_str().as_bytes());
+    Ok((DirectoryReport::Scratch { path, reason }, Some(scratch)))
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+fn usable(path: &Path) -> Result<(), String> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{}: not a directory", path.display())),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// Looks for the token, again after a while where a network file system may not show it yet.
+fn prove(token: &Token, path: &Path) -> Result<(), String> {
+    let mut delays = RETRY_DELAYS.iter();
+    loop {
+        match (token.check(path), delays.next()) {
+            (Verdict::Proven, _) => return usable(path),
+            (Verdict::Missing { .. }, Some(delay)) => std::thread::sleep(*delay),
+            (Verdict::Missing { reason } | Verdict::NotShared { reason }, _) => return Err(reason),
+        }
+    }
+}
