@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::blame::Health;
 use super::config::ConnectConfig;
 use super::prefetch::Pace;
+use super::queue::DemandKey;
 use crate::ids::TaskId;
 use crate::job::Amounts;
 use crate::time::Time;
@@ -104,8 +105,8 @@ pub(super) struct Up {
     pub(super) intake: Intake,
     /// Whether other people leave it free.
     pub(super) load: Load,
-    /// The task for several cores that the host is kept free for.
-    pub(super) reserved: Option<TaskId>,
+    /// The kind of task for several cores that the host is kept free for.
+    pub(super) reserved: Option<DemandKey>,
     /// Whether it has shown that it works.
     pub(super) proof: Proof,
     /// How long its tasks take against its round trip.

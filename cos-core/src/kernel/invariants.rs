@@ -23,15 +23,11 @@ impl Kernel {
             assert!(task.tries < task.policy.tries.max(1), "{id} has a try left");
             assert!(task.crashes < self.config.crash_limit, "{id} lives");
             match &task.state {
-                TaskState::Queued { reserved, .. } => {
+                TaskState::Queued { .. } => {
                     assert!(
                         self.queues.entry(task.demand).contains(id),
                         "{id} is queued"
                     );
-                    if let Some(host) = reserved {
-                        let up = self.hosts[host.0 as usize].up();
-                        assert_eq!(up.and_then(|up| up.reserved), Some(id), "{id} on {host}");
-                    }
                 }
                 TaskState::Placed(placed) => {
                     let there = match &self.hosts[placed.host.0 as usize].state {
@@ -81,13 +77,10 @@ impl Kernel {
                     assert!(used.fits(up.total), "{id} has {}, used {used}", up.total);
                     waiting += up.queued.len();
                     assert!(up.queued.iter().all(|task| up.attempts.contains(task)));
-                    if let Some(task) = up.reserved {
-                        let task = self.tasks.get(task).expect("a reservation has a task");
-                        let reserved = matches!(
-                            task.state,
-                            TaskState::Queued { reserved: Some(host), .. } if host == id
-                        );
-                        assert!(reserved, "{id} is reserved");
+                    if let Some(key) = up.reserved {
+                        let entry = self.queues.entry(key);
+                        assert_eq!(entry.reserved, Some(id), "{id} is reserved");
+                        assert!(entry.len() > 0, "{id} is reserved for nobody");
                     }
                 }
                 HostState::Connecting => {
@@ -119,6 +112,14 @@ impl Kernel {
             holders += self.queues.holders(key);
             filled += usize::from(entry.len() > 0);
             queued += entry.len();
+            if let Some(host) = entry.reserved {
+                let up = self.hosts[host.0 as usize].up();
+                assert_eq!(
+                    up.and_then(|up| up.reserved),
+                    Some(key),
+                    "{host} is reserved"
+                );
+            }
         }
         assert_eq!(holders, self.tasks.len());
         assert_eq!(filled, self.queues.heads());

@@ -186,10 +186,7 @@ impl Kernel {
             crashes: 0,
             last: None,
             refusal: None,
-            state: TaskState::Queued {
-                since: now,
-                reserved: None,
-            },
+            state: TaskState::Queued { since: now },
         });
         self.queues.push(key, id);
         self.advance(now);

@@ -341,10 +341,7 @@ impl Kernel {
             return;
         };
         task.epoch = task.epoch.next();
-        task.state = TaskState::Queued {
-            since: now,
-            reserved: None,
-        };
+        task.state = TaskState::Queued { since: now };
         self.queues.push(task.demand, id);
     }
 

@@ -8,7 +8,7 @@
 //!   is none, it goes where it was.
 //! * A task for several cores would be passed for ever, since each core that comes free is taken by a small task. After
 //!   [`reserve_after`](super::KernelConfig::reserve_after) in the queue, the host with most free cores is kept free for it
-//!   until it starts. A host is kept free for one task at a time.
+//!   until it, or an older one of its kind, starts. A host is kept free for one kind of task at a time.
 //! * When no host has room, a task that may be prefetched goes to the host with the shortest queue for its size (`prefetch.rs`).
 //! * A task that no host may run, now or later, ends at once and says why (`outcome.rs`).
 
@@ -78,7 +78,7 @@ impl Kernel {
         let mut passed = None;
         while let Some((task, key)) = self.queues.head_after(passed) {
             self.steps += 1;
-            match self.choose(task, key) {
+            match self.choose(key) {
                 Choice::Start(host) => self.send(task, host, Grant::Granted, now),
                 Choice::Wait(host) => self.send(task, host, Grant::Waiting, now),
                 Choice::Stay => {
@@ -90,7 +90,7 @@ impl Kernel {
         }
     }
 
-    fn choose(&mut self, task: TaskId, key: DemandKey) -> Choice {
+    fn choose(&mut self, key: DemandKey) -> Choice {
         let entry = self.queues.entry(key);
         let demand = &entry.demand;
         let amounts = demand.needs.amounts;
@@ -117,9 +117,11 @@ impl Kernel {
             }
             possible = true;
             let Some(up) = host.accepting() else { continue };
-            let is_preferred = demand.dislike.binary_search(&id).is_err();
+            // A host that is kept free for the task is good enough: two tasks must not hold what the other prefers.
+            let is_preferred =
+                demand.dislike.binary_search(&id).is_err() || up.reserved == Some(key);
             preferred_open |= is_preferred;
-            if up.reserved.is_some_and(|holder| holder != task) {
+            if up.reserved.is_some_and(|holder| holder != key) {
                 continue;
             }
             if up.has_room(amounts) || self.planted(Bug::GrantsTwice) {
@@ -164,13 +166,12 @@ impl Kernel {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let TaskState::Queued {
-            since,
-            reserved: None,
-        } = task.state
-        else {
+        let TaskState::Queued { since } = task.state else {
             return;
         };
+        if self.queues.entry(task.demand).reserved.is_some() {
+            return;
+        }
         if task.amounts.cores > 1 && !self.timers.is_set(Timer::Reserve(id)) {
             let at = since + self.config.reserve_after;
             if at > now {
@@ -181,67 +182,63 @@ impl Kernel {
         }
     }
 
-    /// Keeps a host free for a task, if it still waits.
+    /// Keeps a host free for a task, if it still waits, first of its kind.
     pub(super) fn reserve_due(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let TaskState::Queued { reserved: None, .. } = task.state else {
-            return;
-        };
-        let entry = self.queues.entry(task.demand);
-        if entry.head() != Some(id) {
+        let key = task.demand;
+        let entry = self.queues.entry(key);
+        if entry.head() != Some(id) || entry.reserved.is_some() {
             return;
         }
-        let mut best: Option<(u32, HostId)> = None;
+        let dislike = &entry.demand.dislike;
+        let mut best: Option<((bool, u32), HostId)> = None;
         for &host in &entry.candidates {
             self.steps += 1;
             if let Some(up) = self.hosts[host.0 as usize].accepting()
                 && up.reserved.is_none()
                 && task.amounts.fits(up.total)
                 && !self.classes.is_left_out(task.class, host)
-                && best.is_none_or(|(most, _)| up.free().cores > most)
             {
-                best = Some((up.free().cores, host));
+                let rank = (dislike.binary_search(&host).is_err(), up.free().cores);
+                if best.is_none_or(|(highest, _)| rank > highest) {
+                    best = Some((rank, host));
+                }
             }
         }
         let Some((_, host)) = best else { return };
         if let Some(up) = self.hosts[host.0 as usize].up_mut() {
-            up.reserved = Some(id);
+            up.reserved = Some(key);
         }
-        if let Some(task) = self.tasks.get_mut(id)
-            && let TaskState::Queued { reserved, .. } = &mut task.state
-        {
-            *reserved = Some(host);
-        }
+        self.queues.reserve(key, Some(host));
         self.recall_all(host);
     }
 
     /// A host is kept free for nobody any more.
     pub(super) fn clear_reservation(&mut self, host: HostId) {
         let up = self.hosts[host.0 as usize].up_mut();
-        if let Some(id) = up.and_then(|up| up.reserved.take())
-            && let Some(task) = self.tasks.get_mut(id)
-            && let TaskState::Queued { reserved, .. } = &mut task.state
-        {
-            *reserved = None;
+        if let Some(key) = up.and_then(|up| up.reserved.take()) {
+            self.queues.reserve(key, None);
         }
     }
 
-    /// A task leaves its queue: no deadline, no host kept free.
+    /// A task leaves its queue: no deadline, and if it was the first no host kept free.
     pub(super) fn leave_queue(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let TaskState::Queued { reserved, .. } = task.state else {
+        let TaskState::Queued { .. } = task.state else {
             return;
         };
+        let entry = self.queues.entry(task.demand);
+        let reserved = entry.reserved.filter(|_| entry.head() == Some(id));
         self.queues.remove(task.demand, id);
         if task.amounts.cores > 1 {
             self.timers.cancel(Timer::Reserve(id));
         }
-        if let Some(up) = reserved.and_then(|host| self.hosts[host.0 as usize].up_mut()) {
-            up.reserved = None;
+        if let Some(host) = reserved {
+            self.clear_reservation(host);
         }
     }
 

@@ -87,7 +87,8 @@ impl Kernel {
         };
         let is_of_class = |id: &TaskId| self.tasks.get(*id).is_some_and(|task| task.class == class);
         let queued: Vec<TaskId> = up.queued.iter().copied().filter(is_of_class).collect();
-        if up.reserved.as_ref().is_some_and(is_of_class) {
+        let reserved = up.reserved.map(|key| self.queues.entry(key).demand.class);
+        if reserved == Some(class) {
             self.clear_reservation(host);
         }
         for task in queued {

@@ -60,6 +60,8 @@ pub(super) struct Entry {
     waiting: BTreeSet<TaskId>,
     /// How many tasks hold the key.
     holders: usize,
+    /// The host that is kept free for the first of them.
+    pub(super) reserved: Option<HostId>,
 }
 
 impl Entry {
@@ -111,6 +113,7 @@ impl Queues {
             candidates,
             waiting: BTreeSet::new(),
             holders: 1,
+            reserved: None,
         }));
         self.keys.insert(demand, key);
         key
@@ -129,6 +132,11 @@ impl Queues {
     /// One kind of demand.
     pub(super) fn entry(&self, key: DemandKey) -> &Entry {
         &self.entries[key.0]
+    }
+
+    /// Notes which host is kept free for the first task of a kind.
+    pub(super) fn reserve(&mut self, key: DemandKey, host: Option<HostId>) {
+        self.entries[key.0].reserved = host;
     }
 
     /// Puts a task into the queue of its demand, among the others by age.

@@ -80,8 +80,6 @@ pub(super) enum TaskState {
     Queued {
         /// Since when.
         since: Time,
-        /// The host that is kept free for it.
-        reserved: Option<HostId>,
     },
     /// An attempt is on a host that is connected.
     Placed(Placed),

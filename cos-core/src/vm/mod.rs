@@ -5,6 +5,8 @@
 
 pub mod agent;
 pub mod host;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -3,3 +3,6 @@
 mod basics;
 mod bench;
 mod connection;
+mod planted;
+mod scenario;
+mod simulation;
