@@ -2,6 +2,7 @@
 //! usable and tested by itself.
 
 pub mod arguments;
+pub mod commands;
 pub mod escape;
 pub mod exit_code;
 pub mod message;

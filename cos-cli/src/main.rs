@@ -1,3 +1,7 @@
 //! The command `cos`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cos_cli::commands::main()
+}

@@ -1,13 +1,12 @@
-//! Flags that choose the hosts.
+//! Flags that choose the hosts, and the hosts that they choose.
+
+use std::io;
+use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
-use std::str::FromStr;
-
-use cos_core::wire::message::SlotCount;
-
-use super::amounts::parse_slots;
+use cos_ssh_vm::inventory::{
+    Environment, Inventory, InventoryError, Request, SelectionError, SlotCount, SlotCountError,
+};
 
 /// Which hosts a command means.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,23 +16,17 @@ pub struct HostSelection {
     #[arg(long, env = "COS_HOSTS", hide_env = true, value_name = "FILE")]
     pub hosts: Option<PathBuf>,
     /// Hosts without a file: [SLOTS/]HOST, several separated by commas; `:` is this machine
+    // Split at commas by the inventory, which knows those within `ws[01,03]`.
     #[arg(
         short = 'S',
         long,
         env = "COS_SSHLOGIN",
         hide_env = true,
-        value_name = "[N/]HOST",
-        value_delimiter = ','
+        value_name = "[N/]HOST,..."
     )]
-    pub sshlogin: Vec<SshLogin>,
+    pub sshlogin: Vec<String>,
     /// Only hosts with this name or tag; several separated by commas
-    #[arg(
-        long,
-        env = "COS_ON",
-        hide_env = true,
-        value_name = "TAG|HOST",
-        value_delimiter = ','
-    )]
+    #[arg(long, env = "COS_ON", hide_env = true, value_name = "TAG|HOST")]
     pub on: Vec<String>,
     /// Slots per host: a number, `cores`, `cores-1` or `50%`
     #[arg(
@@ -59,90 +52,87 @@ pub struct HostSelection {
     pub require_all_hosts: bool,
 }
 
-/// One host of `--sshlogin`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SshLogin {
-    /// Its number of slots, where one was given.
-    pub slots: Option<NonZeroU32>,
-    /// Where it is.
-    pub target: SshTarget,
+/// Why the flags choose no hosts. Each text is complete, beginning with `error:`.
+#[derive(Debug, thiserror::Error)]
+pub enum HostsError {
+    /// The hosts could not be read: a mistake of the user's, exit 2.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// No host is left: exit 3.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// The current directory is gone.
+    #[error("error: cannot tell the current directory\n  {0}")]
+    CurrentDirectory(io::Error),
 }
 
-/// Where a host of `--sshlogin` is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SshTarget {
-    /// This machine, without ssh.
-    Local,
-    /// A destination that ssh knows: `host`, `user@host` or an alias of ssh_config.
-    Ssh(String),
-}
-
-/// Why a host of `--sshlogin` was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParseSshLoginError {
-    /// There is nothing between two commas, or behind the slash.
-    #[error("a host name is missing")]
-    Empty,
-    /// What stands before the slash is no number of slots.
-    #[error("expected a number of slots of at least 1 before the `/`, found `{0}`")]
-    Slots(String),
-    /// ssh would take the name for an option.
-    #[error("a host name cannot begin with `-`")]
-    LeadingHyphen,
-    /// GNU parallel's host groups.
-    #[error("host groups are tags here: give hosts `tags` in hosts.toml and use --on TAG")]
-    Group,
-    /// GNU parallel's sshloginfile.
-    #[error("`..` is GNU parallel's list of hosts: write a hosts.toml (`cos init HOST...`)")]
-    LoginFile,
-    /// GNU parallel allows a whole ssh command here.
-    #[error("options of ssh belong in ~/.ssh/config; here stands a host name only")]
-    SshOptions,
-    /// A byte that no host name has.
-    #[error("`{0}` cannot be part of a host name")]
-    Character(char),
-}
-
-impl FromStr for SshLogin {
-    type Err = ParseSshLoginError;
-
-    fn from_str(text: &str) -> Result<Self, ParseSshLoginError> {
-        let text = text.trim();
-        let (slots, name) = match text.split_once('/') {
-            Some((slots, name)) => {
-                let number = slots
-                    .parse()
-                    .map_err(|_| ParseSshLoginError::Slots(slots.to_owned()))?;
-                (Some(number), name)
-            }
-            None => (None, text),
+impl HostsError {
+    /// The complete text, in colours if `color`, with a line feed at its end.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        let text = match self {
+            Self::Inventory(error) => error.render(color),
+            Self::Selection(_) | Self::CurrentDirectory(_) => self.to_string(),
         };
-        if name.is_empty() {
-            return Err(ParseSshLoginError::Empty);
-        }
-        if name.starts_with('-') {
-            return Err(ParseSshLoginError::LeadingHyphen);
-        }
-        if name.starts_with('@') {
-            return Err(ParseSshLoginError::Group);
-        }
-        if name == ".." || name == "-" {
-            return Err(ParseSshLoginError::LoginFile);
-        }
-        if name.contains(char::is_whitespace) {
-            return Err(ParseSshLoginError::SshOptions);
-        }
-        let allowed = |c: char| c.is_alphanumeric() || "@._-:[]%+".contains(c);
-        if let Some(wrong) = name.chars().find(|&c| !allowed(c)) {
-            return Err(ParseSshLoginError::Character(wrong));
-        }
-        let target = if name == ":" {
-            SshTarget::Local
-        } else {
-            SshTarget::Ssh(name.to_owned())
-        };
-        Ok(Self { slots, target })
+        text.trim_end().to_owned() + "\n"
     }
+
+    /// The exit code of `cos`.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Inventory(_) => crate::exit_code::USAGE_ERROR,
+            Self::Selection(_) => crate::exit_code::NO_USABLE_HOST,
+            Self::CurrentDirectory(_) => crate::exit_code::INTERNAL_ERROR,
+        }
+    }
+}
+
+impl HostSelection {
+    /// All hosts of the file or of `--sshlogin`, those too that `--on` leaves out or that are switched off. Nothing is asked of any
+    /// host.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake of the file at once.
+    pub fn inventory(&self) -> Result<Inventory, HostsError> {
+        let environment = Environment::of_process().map_err(HostsError::CurrentDirectory)?;
+        let request = Request {
+            hosts: self.hosts.clone(),
+            sshlogin: self.sshlogin.clone(),
+            file_required: false,
+        };
+        let mut inventory = Inventory::find(&request, &environment)?;
+        if let Some(slots) = self.slots {
+            inventory.set_slots(slots);
+        }
+        Ok(inventory)
+    }
+
+    /// The hosts of a run.
+    ///
+    /// # Errors
+    ///
+    /// As [`inventory`](Self::inventory), and when no host is left.
+    pub fn selected(&self) -> Result<Inventory, HostsError> {
+        Ok(self.inventory()?.select(&self.on)?)
+    }
+}
+
+/// Slots as in hosts.toml, and GNU parallel's `-1`.
+fn parse_slots(text: &str) -> Result<SlotCount, String> {
+    let spelled = match text.strip_prefix('-') {
+        Some(fewer) => format!("cores-{fewer}"),
+        None => text.to_owned(),
+    };
+    spelled
+        .parse()
+        .map_err(|error: SlotCountError| match text.strip_prefix('+') {
+            Some(_) => {
+                "more slots than cores are written as a number or a share such as `150%`".to_owned()
+            }
+            None => error.to_string(),
+        })
 }
 
 #[cfg(test)]
@@ -150,56 +140,66 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_is_a_host_with_or_without_slots() {
-        let login = |text: &str| text.parse::<SshLogin>();
-        let ssh = |name: &str| SshTarget::Ssh(name.to_owned());
-        assert_eq!(
-            login(":"),
-            Ok(SshLogin {
-                slots: None,
-                target: SshTarget::Local
-            })
-        );
-        assert_eq!(
-            login("ana@ws01"),
-            Ok(SshLogin {
-                slots: None,
-                target: ssh("ana@ws01")
-            })
-        );
-        let four = NonZeroU32::new(4);
-        assert_eq!(
-            login("4/ws[01-12]"),
-            Ok(SshLogin {
-                slots: four,
-                target: ssh("ws[01-12]")
-            })
-        );
-        assert_eq!(
-            login("4/:"),
-            Ok(SshLogin {
-                slots: four,
-                target: SshTarget::Local
-            })
-        );
+    fn slots_follow_hosts_toml_and_gnu() {
+        assert_eq!(parse_slots("4"), Ok(SlotCount::Number(4)));
+        assert_eq!(parse_slots("cores"), Ok(SlotCount::Cores));
+        assert_eq!(parse_slots("cores-1"), Ok(SlotCount::CoresMinus(1)));
+        assert_eq!(parse_slots("-1"), Ok(SlotCount::CoresMinus(1)));
+        assert_eq!(parse_slots("50%"), Ok(SlotCount::Percent(50)));
+        assert!(parse_slots("+1").is_err_and(|error| error.contains("150%")));
+        for wrong in [
+            "",
+            "x",
+            "4x",
+            "cores1",
+            "0",
+            "0%",
+            "-",
+            "--1",
+            "%",
+            "99999999999",
+        ] {
+            assert!(parse_slots(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
-    fn what_ssh_would_misunderstand_is_refused() {
-        let refused = |text: &str| text.parse::<SshLogin>().expect_err(text);
-        assert_eq!(
-            refused("-oProxyCommand=id"),
-            ParseSshLoginError::LeadingHyphen
+    fn the_flags_choose_the_hosts() {
+        let selection = |sshlogin: &[&str], on: &[&str]| HostSelection {
+            hosts: None,
+            sshlogin: sshlogin.iter().map(ToString::to_string).collect(),
+            on: on.iter().map(ToString::to_string).collect(),
+            slots: Some(SlotCount::Number(3)),
+            require_all_hosts: false,
+        };
+        let chosen = selection(&[":,8/ws[01,03]", "big"], &["ws03,big"])
+            .selected()
+            .expect("hosts");
+        let names: Vec<_> = chosen
+            .hosts
+            .iter()
+            .map(|host| host.name.to_string())
+            .collect();
+        assert_eq!(names, ["ws03", "big"]);
+        assert!(
+            chosen
+                .hosts
+                .iter()
+                .all(|host| host.slots == SlotCount::Number(3))
         );
-        assert_eq!(refused("4/-x"), ParseSshLoginError::LeadingHyphen);
-        assert_eq!(refused("a;id"), ParseSshLoginError::Character(';'));
-        assert_eq!(refused("$(id)"), ParseSshLoginError::Character('$'));
-        assert_eq!(refused("ssh -p 22 ws01"), ParseSshLoginError::SshOptions);
-        assert_eq!(refused("@lab"), ParseSshLoginError::Group);
-        assert_eq!(refused(".."), ParseSshLoginError::LoginFile);
-        assert_eq!(refused(""), ParseSshLoginError::Empty);
-        assert_eq!(refused("4/"), ParseSshLoginError::Empty);
-        assert_eq!(refused("0/ws01"), ParseSshLoginError::Slots("0".into()));
-        assert_eq!(refused("x/ws01"), ParseSshLoginError::Slots("x".into()));
+
+        let error = selection(&["-oProxyCommand=id"], &[])
+            .selected()
+            .expect_err("an option of ssh");
+        assert_eq!(error.exit_code(), crate::exit_code::USAGE_ERROR);
+        let error = selection(&["ws01"], &["gpu"])
+            .selected()
+            .expect_err("no such host");
+        assert_eq!(error.exit_code(), crate::exit_code::NO_USABLE_HOST);
+        assert!(
+            error
+                .render(false)
+                .starts_with("error: no enabled host has tag `gpu`\n")
+        );
     }
 }

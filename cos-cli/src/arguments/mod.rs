@@ -2,7 +2,7 @@
 //!
 //! Every flag is also read from the environment as `COS_<FLAG>`; the flag wins.
 
-mod amounts;
+mod byte_count;
 mod command_line;
 mod gnu;
 mod halt;
@@ -16,11 +16,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 
-pub use amounts::{ByteCount, ParseAmountError, parse_slots};
+pub use byte_count::{ByteCount, ParseByteCountError};
 pub use command_line::{CommandLine, SourceLine, SourceMarker, SplitError};
 pub use gnu::advice_for;
 pub use halt::{Halt, HaltEvent, HaltThreshold, HaltUrgency, ParseHaltError};
-pub use hosts::{HostSelection, ParseSshLoginError, SshLogin, SshTarget};
+pub use hosts::{HostSelection, HostsError};
 pub use job_environment::{EnvironmentEntry, ParseEnvironmentError, SuccessExit, WorkingDirectory};
 pub use run::{
     ColumnSeparator, FirstLineIsHeader, InputArguments, JobArguments, LimitArguments,

@@ -22,13 +22,21 @@ use super::{
                       cos run [OPTIONS] COMMAND... :::: FILE...\n       \
                       cos run [OPTIONS] [COMMAND...] < LIST",
     after_help = "\
-Replacement strings: {} the argument, {.} without its extension, {/} its last component, {//} its directory,
-{/.} both, {#} the job's number, {%} the slot's, {1} {-1} {2/.} one of several, {name} a column of --header :,
-{m} the path as the host sees it. Values are quoted for the shell.
+Replacement strings, quoted for the shell:
+  {}  the argument             {#}    the job's number
+  {.} without its extension    {%}    the slot's number
+  {/} its last component       {2}    the second argument, {-1} the last one
+  {//} its directory           {2/.}  these can be joined
+  {/.} last component without  {name} a column of --header :
+       extension               {m}    the path as the host sees it
 
 Every flag can also be set in the environment: --slots 4 is COS_SLOTS=4."
 )]
 pub struct RunArguments {
+    /// The command, and `:::` with its arguments
+    // No `allow_hyphen_values`: it would swallow `-j4`.
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub words: Vec<OsString>,
     /// Where jobs run.
     #[command(flatten)]
     pub hosts: HostSelection,
@@ -50,10 +58,6 @@ pub struct RunArguments {
     /// How messages look.
     #[command(flatten)]
     pub messages: MessageArguments,
-    /// The command, and `:::` with its arguments
-    // No `allow_hyphen_values`: it would swallow `-j4`.
-    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
-    pub words: Vec<OsString>,
 }
 
 impl RunArguments {

@@ -1,0 +1,109 @@
+//! The commands of `cos`, and the one function that `main` calls.
+
+mod completions;
+mod dry_run;
+mod hosts;
+mod init;
+mod man;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use crate::arguments::{self, Command, MessageArguments, ParseFailure};
+use crate::exit_code;
+use crate::message::{Message, Palette};
+
+/// Why a command ends early.
+#[derive(Debug)]
+enum Failure {
+    /// Say this and exit so.
+    Said { message: Message, exit_code: u8 },
+    /// Write this text as it is, and exit so.
+    Rendered { text: String, exit_code: u8 },
+    /// Whoever read standard output has gone: say nothing.
+    Closed,
+}
+
+impl Failure {
+    fn usage(message: Message) -> Self {
+        Self::Said {
+            message,
+            exit_code: exit_code::USAGE_ERROR,
+        }
+    }
+
+    fn internal(message: Message) -> Self {
+        Self::Said {
+            message,
+            exit_code: exit_code::INTERNAL_ERROR,
+        }
+    }
+
+    /// Standard output cannot be written.
+    fn stdout(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::internal(Message::error("cannot write standard output").cause(error)),
+        }
+    }
+}
+
+/// Carries out the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match arguments::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(ParseFailure::Clap(error)) => {
+            // Help and version go to standard output; a closed one is no error.
+            let _ = error.print();
+            return ExitCode::from(
+                u8::try_from(error.exit_code()).unwrap_or(exit_code::USAGE_ERROR),
+            );
+        }
+        Err(failure) => {
+            Message::from(&failure).print(stderr_palette(None));
+            return ExitCode::from(exit_code::USAGE_ERROR);
+        }
+    };
+    let (outcome, messages) = match cli.command {
+        Command::Run(arguments) => (
+            dry_run::dry_run(&arguments, &mut stdout()),
+            Some(arguments.messages),
+        ),
+        Command::Hosts(arguments) => (
+            hosts::list(&arguments, &mut stdout()),
+            Some(arguments.messages),
+        ),
+        Command::Doctor(arguments) => {
+            let message = Message::error("cos doctor is not in this build");
+            (Err(Failure::internal(message)), Some(arguments.messages))
+        }
+        Command::Init(arguments) => (init::init(&arguments, &mut stdout()), None),
+        Command::Completions(arguments) => {
+            (completions::write(arguments.shell, &mut stdout()), None)
+        }
+        Command::Man => (man::write(&mut stdout()), None),
+    };
+    let palette = stderr_palette(messages.as_ref());
+    ExitCode::from(match outcome {
+        Ok(exit_code) => exit_code,
+        Err(Failure::Closed) => exit_code::SUCCESS,
+        Err(Failure::Said { message, exit_code }) => {
+            message.print(palette);
+            exit_code
+        }
+        Err(Failure::Rendered { text, exit_code }) => {
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+            exit_code
+        }
+    })
+}
+
+fn stdout() -> impl Write {
+    io::BufWriter::new(io::stdout().lock())
+}
+
+fn stderr_palette(messages: Option<&MessageArguments>) -> Palette {
+    let choice = messages.map(|messages| messages.color).unwrap_or_default();
+    Palette::choose(choice, io::stderr().is_terminal())
+}
