@@ -18,8 +18,9 @@ use crate::suffix::Suffix;
 
 /// A token file that exists; it is removed by [`PlantedToken::remove`] or when this is dropped.
 ///
-/// One serves any number of hosts, as long as it lives. A client that is killed leaves a file of
-/// some hundred bytes behind, `.cos-token-` and a number, which means nothing to a later run.
+/// One serves any number of hosts, as long as it lives. A client that is killed, or that leaves by
+/// `std::process::exit` without dropping this, leaves a file of some hundred bytes behind,
+/// `.cos-token-` and a number, which means nothing to a later run.
 ///
 /// ```
 /// use cos_storage::PlantedToken;
