@@ -44,10 +44,12 @@ fn escape(text: &[u8], kept: impl Fn(char) -> bool) -> String {
 
 /// Whether a terminal would do something else with it than show it.
 fn is_active(c: char) -> bool {
-    // Controls; marks that turn the direction of a line around; line and paragraph separators; the byte order mark.
+    // Controls; what Unicode calls format characters (marks that turn the direction of a line around, invisible
+    // characters); line and paragraph separators.
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{feff}')
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -65,6 +67,10 @@ mod tests {
         assert_eq!(
             escape_line(b"one\ntwo\r\tthree\x7f"),
             r"one\ntwo\r\tthree\x7f"
+        );
+        assert_eq!(
+            escape_line("a\u{200b}b\u{ad}".as_bytes()),
+            r"a\u{200b}b\u{ad}"
         );
         assert_eq!(escape_line(b"\xff\xc3("), r"\xff\xc3(");
     }

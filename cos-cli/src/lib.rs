@@ -11,4 +11,3 @@ pub mod progress;
 pub mod record;
 pub mod sources;
 pub mod template;
-pub mod terminal;

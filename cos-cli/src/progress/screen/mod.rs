@@ -1,0 +1,212 @@
+//! The part of the display that moves: a bar for the run and a line for each host, drawn anew in place.
+//!
+//! indicatif keeps count of the lines and takes them away again; what stands in them is composed here, all lines at
+//! once, so that a picture never shows two moments. On anything but a terminal there is no screen at all.
+
+mod host_row;
+mod picture;
+mod selection;
+mod terminal;
+mod total;
+
+use std::io::Write;
+use std::time::Duration;
+
+use cos_core::time::Time;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use self::selection::Selection;
+use self::terminal::Terminal;
+use super::model::RunView;
+use super::settings::{SizeSource, TerminalSize};
+use crate::message::Palette;
+
+/// The least time between two pictures, but for those that follow something that was said.
+const FRAME: Duration = Duration::from_millis(90);
+/// The least time between two pictures when jobs write all the time: what is hidden for their sake comes back then.
+const REDRAW: Duration = Duration::from_millis(30);
+/// Ends all colours.
+const PLAIN_COLORS: &str = "\u{1b}[0m";
+/// A run that ends sooner shows no picture.
+const FIRST_PICTURE: Duration = Duration::from_millis(150);
+
+/// Draws on a terminal.
+pub(super) struct Screen {
+    terminal: Terminal,
+    picture: ProgressBar,
+    palette: Palette,
+    hosts: HostLines,
+    selection: Selection,
+    state: State,
+    drawn_at: Option<Time>,
+    not_before: Time,
+}
+
+/// Which hosts have a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HostLines {
+    /// At most so many.
+    Most(usize),
+    /// None: there is nothing but the counter.
+    None,
+}
+
+/// What the terminal shows below the lines that stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The picture.
+    Drawn,
+    /// Nothing: the cursor stands at the start of a line.
+    Clear,
+    /// The start of a line of a job's; it is not to be drawn over.
+    MidLine,
+    /// Nothing any more.
+    Finished,
+}
+
+impl Screen {
+    pub(super) fn new(
+        writer: Box<dyn Write + Send>,
+        size: SizeSource,
+        palette: Palette,
+        hosts: HostLines,
+        now: Time,
+    ) -> Self {
+        let terminal = Terminal::new(writer, size);
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        let picture = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            picture.set_style(style);
+        }
+        Self {
+            terminal,
+            picture,
+            palette,
+            hosts,
+            selection: Selection::default(),
+            state: State::Clear,
+            drawn_at: None,
+            not_before: now + FIRST_PICTURE,
+        }
+    }
+
+    /// The terminal's size now.
+    pub(super) fn size(&self) -> TerminalSize {
+        self.terminal.measure()
+    }
+
+    /// Draws the run as it is now, unless it was drawn a moment ago.
+    pub(super) fn refresh(&mut self, view: &RunView, now: Time) {
+        let fresh = self
+            .drawn_at
+            .is_some_and(|drawn_at| now.since(drawn_at) < FRAME && self.state == State::Drawn);
+        if now < self.not_before || fresh || self.state == State::Finished {
+            return;
+        }
+        self.draw(view, now);
+        self.terminal.commit();
+    }
+
+    /// Writes whole lines above the picture.
+    pub(super) fn print(&mut self, lines: &str, view: &RunView, now: Time) {
+        self.clear();
+        self.terminal.push(lines);
+        if now >= self.not_before && self.state != State::Finished {
+            self.draw(view, now);
+        }
+        self.terminal.commit();
+    }
+
+    /// Takes the picture away, and puts it back when `write` is done. What `write` gives back says whether it has
+    /// ended the line that it wrote.
+    pub(super) fn suspend<R>(
+        &mut self,
+        view: &RunView,
+        now: Time,
+        write: impl FnOnce() -> R,
+        ends_line: impl FnOnce(&R) -> bool,
+    ) -> R {
+        if self.state == State::Drawn {
+            self.clear();
+            self.terminal.commit();
+        }
+        let result = write();
+        // Whoever wrote may have left its colours on.
+        self.terminal.push(PLAIN_COLORS);
+        if self.state == State::Finished {
+            return result;
+        }
+        self.state = match ends_line(&result) {
+            true => State::Clear,
+            false => State::MidLine,
+        };
+        // A terminal that draws all day shows no output: while jobs write more often, the picture waits.
+        let rested = self
+            .drawn_at
+            .is_some_and(|drawn_at| now.since(drawn_at) >= REDRAW);
+        if rested && self.state == State::Clear && now >= self.not_before {
+            self.draw(view, now);
+            self.terminal.commit();
+        }
+        result
+    }
+
+    /// Takes the picture away for good.
+    pub(super) fn finish(&mut self) {
+        self.clear();
+        self.terminal.commit();
+        self.state = State::Finished;
+    }
+
+    /// Takes the picture away until it is drawn again.
+    pub(super) fn hide(&mut self) {
+        self.clear();
+        self.terminal.commit();
+    }
+
+    /// Forgets what is on the terminal, for somebody else has written there: the next picture begins where the cursor
+    /// is.
+    pub(super) fn forget(&mut self) {
+        if self.state == State::Drawn {
+            self.picture.set_message("");
+            self.terminal.discard();
+            self.state = State::Clear;
+        }
+    }
+
+    fn draw(&mut self, view: &RunView, now: Time) {
+        if self.state == State::MidLine {
+            self.clear();
+        }
+        let size = self.terminal.measure();
+        let lines = picture::compose(view, now, size, self.hosts, &mut self.selection);
+        let lines: Vec<String> = lines.iter().map(|line| line.render(self.palette)).collect();
+        let lines: Vec<&str> = lines
+            .iter()
+            .map(|line| line.trim_end_matches(' '))
+            .collect();
+        self.picture.set_message(lines.join("\n"));
+        self.state = State::Drawn;
+        self.drawn_at = Some(now);
+    }
+
+    /// After this, the cursor stands at the start of a line and there is no picture.
+    fn clear(&mut self) {
+        match self.state {
+            State::Drawn => {
+                self.terminal.measure();
+                self.picture.set_message("");
+            }
+            State::MidLine => self.terminal.push("\n"),
+            State::Clear | State::Finished => return,
+        }
+        self.state = State::Clear;
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Nothing is drawn by indicatif any more when its bar is dropped; what it wrote last is on the terminal.
+        self.finish();
+    }
+}
