@@ -8,6 +8,7 @@ use std::process::{Child, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::calls::close_inherited_on_exec;
 use super::descriptors::send_pair;
 use super::place::Place;
 use super::role::{self, complain, name_process};
@@ -24,6 +25,7 @@ const WORDS_LIMIT: u64 = 64 * 1024;
 /// Runs a bridge; the exit status is 0 when the agent ended as it should.
 pub(super) fn run(nonce: &str, run: &str, host: &str) -> i32 {
     name_process(c"cos-bridge");
+    close_inherited_on_exec();
     let place = match Place::create(run, host) {
         Ok(place) => place,
         Err(error) => {

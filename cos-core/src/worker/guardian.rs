@@ -12,12 +12,12 @@ use rustix::process::{Pid, Signal, kill_process, set_child_subreaper, setsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::calls::{Ended, Reaped, reap_all, reap_blocking};
 use super::containment::{self, Scope};
 use super::descriptors::take_standard_input;
 use super::place::Place;
 use super::record::Record;
 use super::role::{self, complain, name_process};
-use super::waiting::{Ended, Reaped, reap_all, reap_blocking};
 use crate::job::Exit;
 
 /// How long the tree of a dead agent may resist (10 s): a process in an uninterruptible wait does.

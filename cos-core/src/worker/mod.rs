@@ -13,6 +13,7 @@
 
 mod agent;
 mod bridge;
+mod calls;
 mod containment;
 mod descriptors;
 mod guardian;
@@ -20,7 +21,6 @@ mod place;
 mod record;
 mod role;
 mod slot;
-mod waiting;
 
 pub use role::bridge_arguments;
 

@@ -273,6 +273,19 @@ impl Host {
         }
     }
 
+    /// Waits until so much standard output of an attempt has come.
+    pub(crate) fn wait_for_bytes(&mut self, attempt: AttemptId, bytes: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        let key = (attempt.task.0, Stream::Stdout);
+        while self.output.get(&key).map_or(0, |it| it.len() as u64) < bytes {
+            match self.step(deadline) {
+                Step::Message(message) => self.passed.push(message),
+                Step::Other => {}
+                Step::End => panic!("the channel ended"),
+            }
+        }
+    }
+
     /// Waits for a message, looking first at those that were passed over.
     pub(crate) fn wait<T>(
         &mut self,

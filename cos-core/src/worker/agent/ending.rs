@@ -6,8 +6,8 @@ use super::session::SessionError;
 use super::turn::{Agent, Phase};
 use crate::job::Exit;
 use crate::wire::message::FromAgent;
+use crate::worker::calls::reap_all;
 use crate::worker::containment::{self, Scope};
-use crate::worker::waiting::reap_all;
 
 /// How long processes may resist (5 s): one in an uninterruptible wait does.
 const KILL_LIMIT: Duration = Duration::from_secs(5);

@@ -22,10 +22,10 @@ use super::work::Work;
 use crate::ids::AttemptId;
 use crate::job::{Amounts, AttemptResult, CommandJob, Exit};
 use crate::wire::message::{FromAgent, Preparation, PrepareError, ToAgent};
+use crate::worker::calls::reap_all;
 use crate::worker::containment::{self, Scope};
 use crate::worker::place::Place;
 use crate::worker::slot::protocol::ToSlot;
-use crate::worker::waiting::reap_all;
 
 /// The heartbeat before the client has named a lease (1 s).
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);

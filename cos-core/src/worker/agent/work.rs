@@ -13,9 +13,9 @@ use super::slots::Slots;
 use crate::ids::{AttemptId, SlotId};
 use crate::job::{AttemptResult, CommandEnd, JobDirectory};
 use crate::wire::message::{AgentNote, FromAgent};
+use crate::worker::calls::{Ended, reap_all};
 use crate::worker::containment::{self, Scope};
 use crate::worker::slot::protocol::{FromSlot, Order, ToSlot};
-use crate::worker::waiting::{Ended, reap_all};
 
 /// How long the orphans of a dead slot may resist (5 s).
 const KILL_LIMIT: Duration = Duration::from_secs(5);

@@ -22,10 +22,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, set_child_subreaper, set_parent_process_death_signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
+use super::calls::reap_all;
 use super::containment::{self, Scope};
 use super::descriptors::take_standard_input;
 use super::role::{complain, name_process};
-use super::waiting::reap_all;
 use channel::{AgentGone, Channel};
 use memory::OutOfMemoryKills;
 use protocol::{Configuration, ToSlot};

@@ -26,8 +26,8 @@ use super::spawning::{SpawnError, Spawned, spawn};
 use crate::ids::AttemptId;
 use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals, Usage};
 use crate::wire::message::OUTPUT_WINDOW;
+use crate::worker::calls::{Reaped, reap};
 use crate::worker::containment::{self, Scope};
-use crate::worker::waiting::{Reaped, reap};
 
 /// How long processes that resist are tried to be killed (5 s): one in an uninterruptible wait does.
 pub(super) const KILL_LIMIT: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! Reaping children together with what they consumed. The only unsafe code of the worker.
+//! System calls for which there is no safe form: reaping children together with what they consumed, and keeping
+//! inherited descriptors from being inherited further. The only unsafe code of the worker.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -40,6 +41,21 @@ pub(super) fn reap_all(take: &mut dyn FnMut(Ended)) {
 /// Waits until a child ends.
 pub(super) fn reap_blocking() -> Reaped {
     wait4(-1, 0)
+}
+
+/// Marks every descriptor but the standard ones close-on-exec.
+///
+/// What a login left open would otherwise be held by a command, and by whatever that leaves behind.
+pub(super) fn close_inherited_on_exec() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    for number in numbers.filter(|number: &i32| *number > 2) {
+        // SAFETY: no memory is touched. Descriptors stay open and whoever owns one keeps it; those of this program are
+        // close-on-exec in any case.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
 }
 
 fn wait4(pid: i32, options: i32) -> Reaped {
