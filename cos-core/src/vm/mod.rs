@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod host;
+pub mod local;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 

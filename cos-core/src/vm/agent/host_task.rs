@@ -22,6 +22,8 @@ pub(super) struct HostTask {
     preparation: Preparation,
     commands: mpsc::UnboundedReceiver<VmCommand>,
     events: mpsc::UnboundedSender<VmEvent>,
+    /// Nothing was done since the last [`VmEvent::Closed`]: closing again is no news.
+    closed: bool,
 }
 
 impl HostTask {
@@ -43,6 +45,7 @@ impl HostTask {
             preparation,
             commands,
             events,
+            closed: false,
         }
     }
 
@@ -68,6 +71,7 @@ impl HostTask {
     /// One connection from beginning to end. Breaks when the machine is gone.
     async fn connect(&mut self) -> ControlFlow<()> {
         let since = clock::now();
+        self.closed = false;
         match self.launch().await {
             Launched::Channel(channel) => self.session(channel, since).await,
             Launched::Failed(failure) => {

@@ -431,6 +431,7 @@ impl<'a> Session<'a> {
             VmCommand::Stop { attempt, grace, .. } => self.say(ToAgent::Stop { attempt, grace }),
             VmCommand::Recall { attempt, .. } => self.say(ToAgent::Recall { attempt }),
             VmCommand::Credit { attempt, bytes, .. } => self.credit(attempt, bytes),
+            VmCommand::Disconnect { .. } if matches!(self.phase, Phase::Closing { .. }) => Ok(()),
             VmCommand::Disconnect { grace, .. } => {
                 self.phase = Phase::Closing {
                     deadline: Instant::now() + grace + BYE_LIMIT,

@@ -1,0 +1,107 @@
+//! Jobs from their inputs: each row of values becomes a command for the kernel and a record for the displays.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use cos_core::ids::ClassId;
+use cos_core::job::{CommandEnd, CommandJob, Job, JobDirectory, Needs};
+
+use crate::sources::Row;
+use crate::template::{BindError, Template};
+
+/// How many classes of commands are told apart when every line is a command of its own.
+const CLASSES: u64 = 4096;
+
+/// What the rest of the run needs to know of a job while it is under way.
+#[derive(Clone, Debug)]
+pub struct JobRecord {
+    /// Its values.
+    pub row: Row,
+    /// Its command as people see it.
+    pub command: Vec<u8>,
+    /// What begins each line of its output, with `--tag`.
+    pub tag: Option<Vec<u8>>,
+}
+
+/// The records of the jobs under way, by their sequence numbers: bounded, since jobs are pulled only as slots free up.
+#[derive(Clone, Debug, Default)]
+pub struct JobRecords(Rc<RefCell<HashMap<u64, Rc<JobRecord>>>>);
+
+impl JobRecords {
+    /// The record of a job under way.
+    #[must_use]
+    pub fn of(&self, sequence: u64) -> Option<Rc<JobRecord>> {
+        self.0.borrow().get(&sequence).cloned()
+    }
+
+    /// Forgets a job that has ended.
+    pub fn forget(&self, sequence: u64) {
+        self.0.borrow_mut().remove(&sequence);
+    }
+
+    fn insert(&self, sequence: u64, record: JobRecord) {
+        self.0.borrow_mut().insert(sequence, Rc::new(record));
+    }
+}
+
+/// Makes jobs of rows.
+#[derive(Debug)]
+pub struct JobFactory {
+    /// The command.
+    pub template: Template,
+    /// The template of the tag, with `--tag` or `--tagstring`.
+    pub tag: Option<Template>,
+    /// Whether each row is a command of its own.
+    pub rows_are_commands: bool,
+    /// What each job takes and where it may run.
+    pub needs: Needs,
+    /// Where each job starts.
+    pub directory: JobDirectory,
+    /// How many bytes of each stream come back.
+    pub output_limit: u64,
+    /// Where records go.
+    pub records: JobRecords,
+}
+
+impl JobFactory {
+    /// The job of a row.
+    ///
+    /// # Errors
+    /// [`BindError`] when a value stands where no quoting makes it data.
+    pub fn job(&self, sequence: u64, row: Row) -> Result<Job<CommandEnd, u64>, BindError> {
+        let bound = self.template.bind(row.values(), sequence)?;
+        // Commands with paths to be mapped are refused before the run.
+        let program = match bound.program(|path| Ok::<_, Infallible>(path.to_vec())) {
+            Ok(program) => program,
+            Err(crate::template::CompleteError::Unquotable(error)) => return Err(error),
+            Err(crate::template::CompleteError::Unmapped(never)) => match never {},
+        };
+        let command = bound.shown(None);
+        let class = match self.rows_are_commands {
+            true => class_of(&command),
+            false => ClassId(0),
+        };
+        let tag = match &self.tag {
+            Some(template) => Some(template.bind(row.values(), sequence)?.shown(None)),
+            None => None,
+        };
+        self.records.insert(sequence, JobRecord { row, command, tag });
+        let job = CommandJob {
+            directory: self.directory.clone(),
+            output_limit: self.output_limit,
+            ..CommandJob::new(sequence, program)
+        };
+        Ok(Job::command(job).needs(self.needs.clone()).class(class).extra(sequence))
+    }
+}
+
+/// Commands that begin with the same word need the same tool.
+fn class_of(command: &[u8]) -> ClassId {
+    let word = command.split(u8::is_ascii_whitespace).find(|word| !word.is_empty());
+    let mut hasher = DefaultHasher::new();
+    word.hash(&mut hasher);
+    ClassId((hasher.finish() % CLASSES) as u32)
+}

@@ -1,0 +1,99 @@
+//! What signals ask of a run: first finish, then end, then leave.
+//!
+//! ```text
+//!  Go --SIGINT, SIGHUP--> Finish --SIGINT--> End --SIGINT--> Leave
+//!   `--------SIGTERM---------------------------^
+//! ```
+
+use std::io;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::sync::watch;
+
+/// How urgently the run is to end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Urgency {
+    /// It goes on.
+    #[default]
+    Go,
+    /// No new jobs; running ones finish.
+    Finish,
+    /// Running jobs are ended, hosts are cleaned.
+    End,
+    /// At once, leaving the hosts to clean themselves when they see the end of their channels.
+    Leave,
+}
+
+/// What signals have asked for so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Demand {
+    /// How urgently.
+    pub urgency: Urgency,
+    /// The signal that first asked for an end; its number decides the exit code.
+    pub first: Option<i32>,
+}
+
+impl Demand {
+    /// What a further signal makes of it.
+    #[must_use]
+    pub fn after(self, signal: i32) -> Self {
+        let urgency = match (signal, self.urgency) {
+            (SIGHUP, Urgency::Go) => Urgency::Finish,
+            (SIGHUP, other) => other,
+            (SIGTERM, Urgency::Go | Urgency::Finish) => Urgency::End,
+            (SIGTERM, other) => other,
+            (_, Urgency::Go) => Urgency::Finish,
+            (_, Urgency::Finish) => Urgency::End,
+            (_, Urgency::End | Urgency::Leave) => Urgency::Leave,
+        };
+        Self { urgency, first: self.first.or(Some(signal)) }
+    }
+}
+
+/// Starts to listen. The receiver sees every change; signals that come while nobody looks are not lost.
+///
+/// # Errors
+/// When the handlers cannot be installed or the system has no thread left.
+pub fn listen() -> io::Result<watch::Receiver<Demand>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let (sender, receiver) = watch::channel(Demand::default());
+    thread::Builder::new().name("cos-signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            sender.send_modify(|demand| *demand = demand.after(signal));
+        }
+    })?;
+    Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demanded(signals: &[i32]) -> Urgency {
+        signals.iter().fold(Demand::default(), |demand, signal| demand.after(*signal)).urgency
+    }
+
+    #[test]
+    fn each_interrupt_is_more_urgent() {
+        assert_eq!(demanded(&[SIGINT]), Urgency::Finish);
+        assert_eq!(demanded(&[SIGINT, SIGINT]), Urgency::End);
+        assert_eq!(demanded(&[SIGINT, SIGINT, SIGINT]), Urgency::Leave);
+    }
+
+    #[test]
+    fn termination_is_the_second_interrupt_and_hang_up_the_first() {
+        assert_eq!(demanded(&[SIGTERM]), Urgency::End);
+        assert_eq!(demanded(&[SIGTERM, SIGTERM, SIGHUP]), Urgency::End);
+        assert_eq!(demanded(&[SIGTERM, SIGINT]), Urgency::Leave);
+        assert_eq!(demanded(&[SIGHUP, SIGHUP]), Urgency::Finish);
+        assert_eq!(demanded(&[SIGHUP, SIGTERM]), Urgency::End);
+    }
+
+    #[test]
+    fn the_first_signal_decides_the_exit_code() {
+        let demand = Demand::default().after(SIGTERM).after(SIGINT);
+        assert_eq!(demand.first, Some(SIGTERM));
+    }
+}

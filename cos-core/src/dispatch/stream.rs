@@ -1,0 +1,204 @@
+//! The stream of results: pulls jobs while there is room, gives results as they come.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::{Done, Source};
+use crate::clock;
+use crate::ids::TaskId;
+use crate::job::{CommandResult, Job, TaskError};
+use crate::kernel::{TaskPolicy, TaskRequest};
+use crate::runtime::inbox::{Delivery, InboxId};
+use crate::runtime::shared::Shared;
+use crate::time::Time;
+
+/// The results of a [`dispatch`](super::dispatch()) in the order in which they come. Dropping it cancels what runs.
+#[must_use = "a stream does nothing unless polled"]
+pub struct DispatchStream<S, T, X> {
+    shared: Rc<Shared>,
+    inbox: InboxId,
+    source: Option<S>,
+    policy: TaskPolicy,
+    window: Option<usize>,
+    next_index: u64,
+    running: HashMap<TaskId, Running<X>>,
+    /// Results that never became a task.
+    refused: VecDeque<Done<T, X>>,
+}
+
+struct Running<X> {
+    index: u64,
+    extra: X,
+    since: Time,
+}
+
+impl<S, T, X> Unpin for DispatchStream<S, T, X> {}
+
+impl<S, T, X> DispatchStream<S, T, X> {
+    pub(super) fn new(
+        shared: Rc<Shared>,
+        source: S,
+        policy: TaskPolicy,
+        window: Option<usize>,
+    ) -> Self {
+        let inbox = shared.open_inbox();
+        Self {
+            shared,
+            inbox,
+            source: Some(source),
+            policy,
+            window,
+            next_index: 0,
+            running: HashMap::new(),
+            refused: VecDeque::new(),
+        }
+    }
+
+    /// Takes no further job from the source; those that run finish.
+    pub fn stop_source(&mut self) {
+        self.source = None;
+    }
+
+    /// How many jobs are under way.
+    pub fn under_way(&self) -> usize {
+        self.running.len()
+    }
+
+    /// How many jobs were taken from the source so far.
+    pub fn taken(&self) -> u64 {
+        self.next_index
+    }
+
+    fn room(&self) -> usize {
+        let undelivered = self.shared.waiting_deliveries(self.inbox) + self.refused.len();
+        match self.window {
+            Some(window) => window.saturating_sub(self.running.len() + self.refused.len()),
+            None => self.shared.wanting().saturating_sub(undelivered),
+        }
+    }
+}
+
+impl<S, T, X> DispatchStream<S, T, X>
+where
+    S: Source<Job = Job<T, X>>,
+    T: CommandResult,
+{
+    fn pull(&mut self, context: &mut Context<'_>) {
+        while self.room() > 0 {
+            let Some(source) = &mut self.source else {
+                return;
+            };
+            match source.poll_job(context) {
+                Poll::Pending => return,
+                Poll::Ready(None) => self.source = None,
+                Poll::Ready(Some(job)) => self.submit(job),
+            }
+        }
+    }
+
+    fn submit(&mut self, job: Job<T, X>) {
+        let index = self.next_index;
+        self.next_index += 1;
+        let Job {
+            command,
+            needs,
+            class,
+            extra,
+            ..
+        } = job;
+        let policy = self.policy.clone();
+        let request = TaskRequest {
+            index,
+            job: command,
+            needs,
+            class,
+            policy,
+        };
+        match self.shared.submit(request, self.inbox, T::CAPTURES) {
+            Ok(task) => {
+                let since = clock::now();
+                self.running.insert(
+                    task,
+                    Running {
+                        index,
+                        extra,
+                        since,
+                    },
+                );
+            }
+            Err(error) => self.refused.push_back(Done {
+                index,
+                task: None,
+                extra,
+                result: Err(TaskError::NoHostLeft {
+                    cause: error.to_string(),
+                }),
+                host: None,
+                tries: 0,
+                elapsed: std::time::Duration::ZERO,
+            }),
+        }
+    }
+
+    fn done(&mut self, delivery: Delivery) -> Option<Done<T, X>> {
+        let Delivery {
+            task,
+            outcome,
+            host,
+            tries,
+            captured,
+        } = delivery;
+        let Running {
+            index,
+            extra,
+            since,
+        } = self.running.remove(&task)?;
+        let elapsed = clock::now().since(since);
+        let result = T::from_outcome(outcome, captured);
+        Some(Done {
+            index,
+            task: Some(task),
+            extra,
+            result,
+            host,
+            tries,
+            elapsed,
+        })
+    }
+}
+
+impl<S, T, X> Stream for DispatchStream<S, T, X>
+where
+    S: Source<Job = Job<T, X>>,
+    T: CommandResult,
+{
+    type Item = Done<T, X>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        this.pull(context);
+        if let Some(done) = this.refused.pop_front() {
+            return Poll::Ready(Some(done));
+        }
+        let shared = Rc::clone(&this.shared);
+        while let Some(delivery) = shared.take_delivery(this.inbox, context.waker()) {
+            if let Some(done) = this.done(delivery) {
+                return Poll::Ready(Some(done));
+            }
+        }
+        match this.source.is_none() && this.running.is_empty() {
+            true => Poll::Ready(None),
+            false => Poll::Pending,
+        }
+    }
+}
+
+impl<S, T, X> Drop for DispatchStream<S, T, X> {
+    fn drop(&mut self) {
+        self.shared.close_inbox(self.inbox);
+    }
+}
