@@ -4,7 +4,10 @@
 //! cargo run -p cos-examples --bin commands -- 200
 //! ```
 
-#![expect(clippy::print_stdout, reason = "a program that is run by hand shows its result")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a program that is run by hand shows its result"
+)]
 
 use std::error::Error;
 
@@ -17,7 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // This program is its own worker: started by COS, it does not get past this line.
     cos_core::worker::init();
 
-    let jobs: u64 = std::env::args().nth(1).map_or(Ok(20), |word| word.parse())?;
+    let jobs: u64 = std::env::args()
+        .nth(1)
+        .map_or(Ok(20), |word| word.parse())?;
     let machine = LocalVm::new("example", SlotCount::Cores)?;
     let outputs = Os::new(machine).block_on(async {
         let squares = (1..=jobs).map(|n| CommandJob::shell(n, format!("expr {n} '*' {n}")));
@@ -26,7 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut sum = 0;
     for output in &outputs {
-        sum += String::from_utf8_lossy(&output.stdout).trim().parse::<u64>()?;
+        sum += String::from_utf8_lossy(&output.stdout)
+            .trim()
+            .parse::<u64>()?;
     }
     println!("the squares of 1 to {jobs} add up to {sum}");
     Ok(())

@@ -110,7 +110,7 @@ where
             extra,
             ..
         } = job;
-        let policy = self.policy.clone();
+        let policy = self.policy;
         let request = TaskRequest {
             index,
             job: command,
