@@ -151,10 +151,12 @@ impl Kernel {
         let Some(task) = self.tasks.get(task) else {
             return false;
         };
+        // A host that the task dislikes does not count: placement would send it straight back.
         let entry = self.queues.entry(task.demand);
         idle.iter().any(|(host, cores)| {
             task.amounts.fits(Amounts::cores(*cores))
                 && entry.candidates.binary_search(host).is_ok()
+                && entry.demand.dislike.binary_search(host).is_err()
                 && !self.classes.is_left_out(task.class, *host)
         })
     }

@@ -1,8 +1,12 @@
-//! Tests of the kernel by hand-written events: one file per subject, with a bench that plays the virtual machine.
+//! Tests of the kernel: by hand-written events, one file per subject, and against simulated machines.
 
 mod basics;
 mod bench;
+mod blame;
 mod connection;
+mod deadlines;
+mod placement;
 mod planted;
+mod scale;
 mod scenario;
 mod simulation;
