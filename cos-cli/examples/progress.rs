@@ -3,7 +3,6 @@
 //! `cargo run -p cos-cli --example progress -- [HOSTS] [SECONDS] [bar|counter|none]`
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,40 @@ use cos_core::vm::host::{FailureKind, HostFailure, HostInfo, HostLoss, HostNote,
 use cos_core::wire::message::{Containment, DirectoryReport, HostReport};
 
 const TURN: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(100);
+/// The host that falls silent, when, and when it is given up.
+const SILENT: (usize, Duration, Duration) = (4, Duration::from_secs(4), Duration::from_secs(9));
+/// The host that cannot be reached.
+const UNREACHABLE: usize = 6;
+
+/// A made-up run.
+struct Play {
+    display: Display,
+    random: fastrand::Rng,
+    begin: Time,
+    now: Time,
+    hosts: Vec<Host>,
+    running: HashMap<AttemptId, Job>,
+    again: Vec<(u64, u32)>,
+    total: u64,
+    next: u64,
+    done: u64,
+    attempts: u64,
+}
+
+struct Host {
+    name: String,
+    slots: u32,
+    state: State,
+}
+
+#[derive(PartialEq)]
+enum State {
+    Starting,
+    Up,
+    Silent,
+    Gone,
+}
 
 struct Job {
     host: usize,
@@ -24,288 +57,320 @@ struct Job {
     try_number: u32,
     since: Time,
     ends: Time,
-    told_slow: Option<Time>,
+    slow_at: Option<Time>,
 }
 
 fn main() -> std::io::Result<()> {
-    let mut arguments = std::env::args().skip(1);
+    let mut words = std::env::args().skip(1);
     let mut number = |otherwise| {
-        let word = arguments.next();
-        word.and_then(|word| word.parse().ok()).unwrap_or(otherwise)
+        words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(otherwise)
     };
-    let hosts: usize = number(12);
-    let seconds: u64 = number(20) as u64;
-    let progress = match arguments.next().as_deref() {
+    let (hosts, seconds) = (number(12), number(20));
+    let progress = match words.next().as_deref() {
         Some("bar") => ShowProgress::Bar,
         Some("counter") => ShowProgress::Counter,
         Some("none") => ShowProgress::None,
         _ => ShowProgress::Auto,
     };
-    let slots = |host: usize| match host {
-        0 => 32,
-        _ => 4 + (host as u32 % 3) * 4,
-    };
-    let names: Vec<String> = (0..hosts)
-        .map(|host| match host {
-            0 => "big".to_owned(),
-            host => format!("ws{host:02}"),
-        })
-        .collect();
-    let all: u64 = (0..hosts).map(|host| u64::from(slots(host))).sum();
-    let total = all * seconds / 3;
-    let settings = Settings {
-        progress,
-        max_hosts_shown: 8,
-        status_level: StatusLevel::Slow,
-        detail: Detail::Normal,
-    };
-    let facts = RunFacts {
-        run: "7kq2".to_owned(),
-        total: Some(total),
-        cores: 1,
-        hosts: names
-            .iter()
-            .map(|name| HostFacts {
-                name: name.clone(),
-                slots: None,
-            })
-            .collect(),
-        directory: "~/.local/state/cos/runs/7kq2".to_owned(),
-    };
-    let mut random = fastrand::Rng::with_seed(7);
-    let begin = cos_core::clock::now();
-    let mut display = Display::new(settings, facts, Target::stderr(ColorChoice::Auto), begin);
-    let labels = |index: u64| {
-        Some(format!("sim.sh c{:03}.net --corner tt --temp 27", index + 1).into_bytes())
-    };
-    let mut running: HashMap<AttemptId, Job> = HashMap::new();
-    let mut again: Vec<(u64, u32)> = Vec::new();
-    let (mut next, mut done, mut task) = (0, 0, 0);
-    let mut ticked = begin;
-    let mut up = vec![false; hosts];
-    let mut silent = false;
-    while done < total {
+    let mut play = Play::new(hosts, seconds, progress);
+    let mut ticked = play.begin;
+    while play.done < play.total {
         std::thread::sleep(TURN);
-        let now = cos_core::clock::now();
-        let elapsed = now.since(begin);
-        let send =
-            |display: &mut Display, event| display.event(&Stamped { at: now, event }, &labels);
-        for host in 0..hosts {
-            let id = HostId(host as u32);
-            let ready = Duration::from_millis(300 + 90 * host as u64);
-            if up[host] || (host == 4 && silent) {
+        play.now = cos_core::clock::now();
+        play.start_hosts();
+        play.trouble_hosts();
+        play.end_jobs()?;
+        play.start_jobs();
+        if play.now.since(ticked) >= TICK {
+            ticked = play.now;
+            play.display.tick(ticked);
+        }
+    }
+    play.display
+        .finish(cos_core::clock::now(), Ending::Complete);
+    Ok(())
+}
+
+impl Play {
+    fn new(hosts: usize, seconds: usize, progress: ShowProgress) -> Self {
+        let hosts: Vec<Host> = (0..hosts)
+            .map(|host| Host {
+                name: if host == 0 {
+                    "big".to_owned()
+                } else {
+                    format!("ws{host:02}")
+                },
+                slots: if host == 0 { 32 } else { [4, 8, 12][host % 3] },
+                state: State::Starting,
+            })
+            .collect();
+        let slots: u64 = hosts.iter().map(|host| u64::from(host.slots)).sum();
+        let total = slots * seconds as u64 / 3;
+        let settings = Settings {
+            progress,
+            max_hosts_shown: 8,
+            status_level: StatusLevel::Slow,
+            detail: Detail::Normal,
+        };
+        let facts = RunFacts {
+            run: "7kq2".to_owned(),
+            total: Some(total),
+            cores: 1,
+            hosts: hosts
+                .iter()
+                .map(|host| HostFacts {
+                    name: host.name.clone(),
+                    slots: None,
+                })
+                .collect(),
+            directory: "~/.local/state/cos/runs/7kq2".to_owned(),
+        };
+        let begin = cos_core::clock::now();
+        Self {
+            display: Display::new(settings, facts, Target::stderr(ColorChoice::Auto), begin),
+            random: fastrand::Rng::with_seed(7),
+            begin,
+            now: begin,
+            hosts,
+            running: HashMap::new(),
+            again: Vec::new(),
+            total,
+            next: 0,
+            done: 0,
+            attempts: 0,
+        }
+    }
+
+    fn send(&mut self, event: RunEvent) {
+        let labels = |index: u64| {
+            Some(format!("sim.sh c{:03}.net --corner tt --temp 27", index + 1).into_bytes())
+        };
+        self.display.event(
+            &Stamped {
+                at: self.now,
+                event,
+            },
+            &labels,
+        );
+    }
+
+    fn start_hosts(&mut self) {
+        let elapsed = self.now.since(self.begin);
+        for position in 0..self.hosts.len() {
+            if self.hosts[position].state != State::Starting {
                 continue;
             }
-            if hosts > 6 && host == 6 {
-                if elapsed > ready {
-                    up[host] = true;
-                    let failure = Arc::new(HostFailure {
-                        stage: Stage::Connecting,
-                        headline: format!("{} is unreachable", names[host]),
-                        cause: format!(
-                            "ssh: connect to host {} port 22: No route to host\r\n",
-                            names[host]
-                        ),
-                        cure: Some(
-                            "set `enabled = false` in hosts.toml to silence this".to_owned(),
-                        ),
-                        kind: FailureKind::Retry,
-                    });
-                    let retry_in = Some(Duration::from_secs(30));
-                    send(
-                        &mut display,
-                        RunEvent::HostFailed {
-                            host: id,
-                            failure,
-                            retry_in,
-                        },
-                    );
-                }
-            } else if elapsed > ready {
-                up[host] = true;
-                if host == 2 {
-                    let note = HostNote::IgnoredLines {
-                        lines: 3,
-                        first: "Welcome to \u{1b}[1mws02\u{1b}[0m!".to_owned(),
-                    };
-                    send(&mut display, RunEvent::HostNote { host: id, note });
-                }
-                let info = Arc::new(info(slots(host)));
-                send(&mut display, RunEvent::HostUp { host: id, info });
-            } else {
-                let stage = match elapsed.as_millis() % 1000 {
+            let host = id(position);
+            if elapsed < Duration::from_millis(300 + 90 * position as u64) {
+                let stage = match elapsed.as_millis() {
                     0..300 => Stage::Connecting,
                     300..600 => Stage::Probing,
                     _ => Stage::Uploading { bytes: 1_400_000 },
                 };
-                send(&mut display, RunEvent::HostStage { host: id, stage });
-            }
-        }
-        let ended: Vec<AttemptId> = running
-            .iter()
-            .filter(|(_, job)| job.ends <= now && !(silent && job.host == 4))
-            .map(|(attempt, _)| *attempt)
-            .collect();
-        for attempt in ended {
-            let Some(job) = running.remove(&attempt) else {
-                continue;
-            };
-            let (index, host) = (job.index, HostId(job.host as u32));
-            let failed = random.u32(0..100) < 3;
-            let end = end(if failed { 1 } else { 0 }, now.since(job.since));
-            if failed && job.try_number < 3 {
-                let cause = AgainCause::Retry {
-                    end,
-                    try_number: job.try_number,
-                    tries: 3,
-                };
-                again.push((index, job.try_number + 1));
-                send(
-                    &mut display,
-                    RunEvent::TaskAgain {
-                        attempt,
-                        index,
+                self.send(RunEvent::HostStage { host, stage });
+            } else if position == UNREACHABLE {
+                self.hosts[position].state = State::Gone;
+                let name = &self.hosts[position].name;
+                let failure = Arc::new(HostFailure {
+                    stage: Stage::Connecting,
+                    headline: format!("{name} is unreachable"),
+                    cause: format!("ssh: connect to host {name} port 22: No route to host\r\n"),
+                    cure: Some("set `enabled = false` in hosts.toml to silence this".to_owned()),
+                    kind: FailureKind::Retry,
+                });
+                let retry_in = Some(Duration::from_secs(30));
+                self.send(RunEvent::HostFailed {
+                    host,
+                    failure,
+                    retry_in,
+                });
+            } else {
+                self.hosts[position].state = State::Up;
+                if position == 2 {
+                    let first = "Welcome to \u{1b}[1mws02\u{1b}[0m!".to_owned();
+                    self.send(RunEvent::HostNote {
                         host,
-                        cause,
-                    },
-                );
-                continue;
-            }
-            done += 1;
-            let outcome = match failed {
-                true => Err(TaskError::Failed {
-                    host: names[job.host].clone(),
-                    end,
-                    tries: job.try_number,
-                }),
-                false => Ok(end),
-            };
-            let event = RunEvent::TaskEnded {
-                attempt: Some(attempt),
-                task: attempt.task,
-                index,
-                host: Some(host),
-                tries: job.try_number,
-                outcome,
-            };
-            send(&mut display, event);
-            if index % 50 == 7 {
-                let line = format!("job {index} says hello\n");
-                display.write_output(&mut std::io::stdout(), line.as_bytes())?;
+                        note: HostNote::IgnoredLines { lines: 3, first },
+                    });
+                }
+                let info = Arc::new(info(self.hosts[position].slots));
+                self.send(RunEvent::HostUp { host, info });
             }
         }
-        for (attempt, job) in &mut running {
-            if job.told_slow.is_some_and(|at| at <= now) {
-                job.told_slow = None;
-                let event = RunEvent::TaskSlow {
-                    attempt: *attempt,
-                    index: job.index,
-                    host: HostId(job.host as u32),
-                    threshold: now.since(job.since),
-                };
-                send(&mut display, event);
-            }
-        }
-        for host in 0..hosts {
-            if !up[host] || host == 6 || (silent && host == 4) {
-                continue;
-            }
-            let mut used = running.values().filter(|job| job.host == host).count();
-            while used < slots(host) as usize {
-                let (index, try_number) = match again.pop() {
-                    Some(job) => job,
-                    None if next < total => {
-                        next += 1;
-                        (next - 1, 1)
-                    }
-                    None => break,
-                };
-                used += 1;
-                task += 1;
-                let attempt = AttemptId {
-                    task: TaskId(task),
-                    epoch: Epoch::FIRST,
-                };
-                let slow = random.u32(0..100) == 0;
-                let length =
-                    Duration::from_millis(random.u64(1000..5000) * if slow { 4 } else { 1 });
-                let told_slow = slow.then_some(now + Duration::from_secs(6));
-                running.insert(
-                    attempt,
-                    Job {
-                        host,
-                        index,
-                        try_number,
-                        since: now,
-                        ends: now + length,
-                        told_slow,
-                    },
-                );
-                let event = RunEvent::TaskStarted {
-                    attempt,
-                    index,
-                    host: HostId(host as u32),
-                    slot: SlotId(used as u32),
-                    try_number,
-                };
-                send(&mut display, event);
-            }
-        }
-        let host = HostId(4);
-        if hosts > 4 && !silent && elapsed > Duration::from_secs(4) && up[4] {
-            silent = true;
-            let event = RunEvent::HostSilent {
-                host,
+    }
+
+    fn trouble_hosts(&mut self) {
+        let (position, silent_at, lost_at) = SILENT;
+        let elapsed = self.now.since(self.begin);
+        let Some(host) = self.hosts.get_mut(position) else {
+            return;
+        };
+        if host.state == State::Up && elapsed > silent_at && elapsed < lost_at {
+            host.state = State::Silent;
+            self.send(RunEvent::HostSilent {
+                host: id(position),
                 silent_for: Some(Duration::from_secs(12)),
-                lost_in: Duration::from_secs(5),
-            };
-            send(&mut display, event);
-        }
-        if silent && up[4] && elapsed > Duration::from_secs(9) {
-            up[4] = false;
-            let gone: Vec<AttemptId> = running
+                lost_in: lost_at - silent_at,
+            });
+        } else if host.state == State::Silent && elapsed > lost_at {
+            host.state = State::Gone;
+            let gone: Vec<AttemptId> = self
+                .running
                 .iter()
-                .filter(|(_, job)| job.host == 4)
+                .filter(|(_, job)| job.host == position)
                 .map(|(attempt, _)| *attempt)
                 .collect();
-            let loss = HostLoss::Silent {
-                silent_for: Duration::from_secs(60),
-            };
-            let event = RunEvent::HostLost {
-                host,
-                loss,
-                requeued: gone.len() as u32,
+            self.send(RunEvent::HostLost {
+                host: id(position),
+                loss: HostLoss::Silent {
+                    silent_for: Duration::from_secs(60),
+                },
+                requeued: u32::try_from(gone.len()).unwrap_or(u32::MAX),
                 retry_in: Some(Duration::from_secs(60)),
-            };
-            send(&mut display, event);
+            });
             for attempt in gone {
-                let Some(job) = running.remove(&attempt) else {
+                let Some(job) = self.running.remove(&attempt) else {
                     continue;
                 };
-                again.push((job.index, job.try_number));
+                self.again.push((job.index, job.try_number));
                 let cause = AgainCause::Crash {
                     crashes: 1,
                     limit: 3,
                     cause: "silent".to_owned(),
                 };
-                send(
-                    &mut display,
-                    RunEvent::TaskAgain {
-                        attempt,
-                        index: job.index,
-                        host,
-                        cause,
-                    },
-                );
+                self.send(RunEvent::TaskAgain {
+                    attempt,
+                    index: job.index,
+                    host: id(position),
+                    cause,
+                });
             }
         }
-        if now.since(ticked) >= Duration::from_millis(100) {
-            ticked = now;
-            display.tick(now);
+    }
+
+    fn start_jobs(&mut self) {
+        for position in 0..self.hosts.len() {
+            if self.hosts[position].state != State::Up {
+                continue;
+            }
+            let used = self
+                .running
+                .values()
+                .filter(|job| job.host == position)
+                .count();
+            for slot in used..self.hosts[position].slots as usize {
+                let (index, try_number) = match self.again.pop() {
+                    Some(job) => job,
+                    None if self.next < self.total => (self.next, 1),
+                    None => break,
+                };
+                self.next = self.next.max(index + 1);
+                self.attempts += 1;
+                let attempt = AttemptId {
+                    task: TaskId(self.attempts),
+                    epoch: Epoch::FIRST,
+                };
+                let is_slow = self.random.u32(0..100) == 0;
+                let factor = if is_slow { 4 } else { 1 };
+                let job = Job {
+                    host: position,
+                    index,
+                    try_number,
+                    since: self.now,
+                    ends: self.now + Duration::from_millis(self.random.u64(1000..5000) * factor),
+                    slow_at: is_slow.then_some(self.now + Duration::from_secs(6)),
+                };
+                self.running.insert(attempt, job);
+                let slot = SlotId(u32::try_from(slot).unwrap_or(0) + 1);
+                self.send(RunEvent::TaskStarted {
+                    attempt,
+                    index,
+                    host: id(position),
+                    slot,
+                    try_number,
+                });
+            }
         }
     }
-    display.finish(cos_core::clock::now(), Ending::Complete);
-    std::io::stdout().flush()
+
+    fn end_jobs(&mut self) -> std::io::Result<()> {
+        let mut slow = Vec::new();
+        let mut ended = Vec::new();
+        for (attempt, job) in &mut self.running {
+            if self.hosts[job.host].state == State::Silent {
+                continue;
+            }
+            if job.ends <= self.now {
+                ended.push(*attempt);
+            } else if job.slow_at.is_some_and(|at| at <= self.now) {
+                job.slow_at = None;
+                slow.push((*attempt, job.index, id(job.host), self.now.since(job.since)));
+            }
+        }
+        for (attempt, index, host, threshold) in slow {
+            self.send(RunEvent::TaskSlow {
+                attempt,
+                index,
+                host,
+                threshold,
+            });
+        }
+        for attempt in ended {
+            let Some(job) = self.running.remove(&attempt) else {
+                continue;
+            };
+            let (index, host) = (job.index, id(job.host));
+            let failed = self.random.u32(0..100) < 3;
+            let end = end(i32::from(failed), self.now.since(job.since));
+            if failed && job.try_number < 3 {
+                self.again.push((index, job.try_number + 1));
+                let cause = AgainCause::Retry {
+                    end,
+                    try_number: job.try_number,
+                    tries: 3,
+                };
+                self.send(RunEvent::TaskAgain {
+                    attempt,
+                    index,
+                    host,
+                    cause,
+                });
+                continue;
+            }
+            self.done += 1;
+            let (task, tries) = (attempt.task, job.try_number);
+            let outcome = match failed {
+                true => Err(TaskError::Failed {
+                    host: self.hosts[job.host].name.clone(),
+                    end,
+                    tries,
+                }),
+                false => Ok(end),
+            };
+            let (attempt, host) = (Some(attempt), Some(host));
+            self.send(RunEvent::TaskEnded {
+                attempt,
+                task,
+                index,
+                host,
+                tries,
+                outcome,
+            });
+            if index % 50 == 7 {
+                let line = format!("job {index} says hello\n");
+                self.display
+                    .write_output(&mut std::io::stdout(), line.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn id(position: usize) -> HostId {
+    HostId(u32::try_from(position).unwrap_or(u32::MAX))
 }
 
 fn end(code: i32, elapsed: Duration) -> CommandEnd {
