@@ -2,16 +2,25 @@
 //!
 //! Standard output carries the jobs' standard output and nothing else. Everything a job writes is captured too, for the run
 //! directory and `--results`; [`OutputRouter::capture`] gives it out before the job ends.
+//!
+//! With `-k` a job that has ended waits for those before it:
+//!
+//! ```text
+//!   Open -- end, its turn ------------------------> out
+//!    |                                               ^
+//!    +-- end, not its turn --> Waiting or Filed -----+ its turn
+//! ```
 
 mod capture;
 mod jsonl_sink;
+mod outlet;
 mod sink;
 mod spill;
 mod tag;
 mod terminal_filter;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 
 use cos_core::job::Stream;
 
@@ -21,7 +30,8 @@ pub use sink::{OutputSink, TextSink};
 pub use spill::{SpillFile, Spool};
 
 use crate::arguments::OutputMode;
-use tag::LineTag;
+use outlet::Outlet;
+use spill::Filed;
 
 /// How output is brought out.
 #[derive(Debug, Clone, Copy)]
@@ -48,15 +58,36 @@ pub enum OutputError {
     Spill(#[source] io::Error),
 }
 
+impl OutputError {
+    fn of_stdout(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Write(error),
+        }
+    }
+}
+
 /// Routes the output of all jobs of a run.
 pub struct OutputRouter<S> {
     sink: S,
     options: OutputOptions,
     spill: SpillFile,
     /// Jobs that have started, and with `-k` those that wait for their turn.
-    jobs: BTreeMap<u64, JobOutput>,
+    jobs: BTreeMap<u64, Job>,
+    /// How many of them wait with their output in memory.
+    waiting: usize,
     /// With `-k`, the job whose turn it is.
     turn: u64,
+}
+
+#[derive(Debug)]
+enum Job {
+    /// It has started, or may yet run again.
+    Open(Box<JobOutput>),
+    /// It has ended and waits for its turn; its outlets have what there is to show.
+    Waiting(Box<JobOutput>),
+    /// The same, reduced to the place in a file of what there is to show: of these there may be a million.
+    Filed { stdout: Filed, stderr: Filed },
 }
 
 #[derive(Debug)]
@@ -64,28 +95,29 @@ struct JobOutput {
     capture: Capture,
     stdout: Outlet,
     stderr: Outlet,
-    ended: bool,
 }
 
-/// One stream of one job, on its way out.
-#[derive(Debug)]
-struct Outlet {
-    stream: Stream,
-    tag: Option<LineTag>,
-    /// With [`OutputMode::Line`]: what is not yet out, the start of a line or lines that wait for their turn.
-    waiting: Spool,
-}
+/// How many jobs may wait for their turn with their output in memory: enough where jobs are of about the same length. Those behind
+/// a job that takes hours are filed.
+const WAITING_IN_MEMORY: usize = 1024;
 
 impl<S: OutputSink> OutputRouter<S> {
     /// A router for jobs that are numbered from 1.
     pub fn new(sink: S, options: OutputOptions) -> Self {
+        let spill = SpillFile::new();
         Self {
             sink,
             options,
-            spill: SpillFile::new(),
+            spill,
             jobs: BTreeMap::new(),
+            waiting: 0,
             turn: 1,
         }
+    }
+
+    /// Where the output goes, to write something between two jobs.
+    pub fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
     }
 
     /// A job has been taken up; its lines begin with `tag`, where there is one. Later tries need no call.
@@ -94,22 +126,17 @@ impl<S: OutputSink> OutputRouter<S> {
             OutputMode::Group => u64::MAX,
             OutputMode::Line | OutputMode::None => self.options.capture_limit,
         };
-        let outlet = |stream| Outlet {
-            stream,
-            tag: tag.map(LineTag::new),
-            waiting: self.spill.spool(),
-        };
-        let (stdout, stderr) = (outlet(Stream::Stdout), outlet(Stream::Stderr));
-        let capture = Capture::new(&self.spill, limit);
-        self.jobs.entry(sequence).or_insert(JobOutput {
-            capture,
-            stdout,
-            stderr,
-            ended: false,
+        let spill = &self.spill;
+        self.jobs.entry(sequence).or_insert_with(|| {
+            Job::Open(Box::new(JobOutput {
+                capture: Capture::new(spill, limit),
+                stdout: Outlet::new(Stream::Stdout, tag, spill),
+                stderr: Outlet::new(Stream::Stderr, tag, spill),
+            }))
         });
     }
 
-    /// A job has written.
+    /// A job has written. What a job writes after its end is dropped.
     ///
     /// # Errors
     ///
@@ -123,7 +150,7 @@ impl<S: OutputSink> OutputRouter<S> {
         if !self.jobs.contains_key(&sequence) {
             self.start(sequence, None);
         }
-        let Some(job) = self.jobs.get_mut(&sequence) else {
+        let Some(Job::Open(job)) = self.jobs.get_mut(&sequence) else {
             return Ok(());
         };
         let captured = job
@@ -144,21 +171,20 @@ impl<S: OutputSink> OutputRouter<S> {
 
     /// The try that wrote so far does not count: the job runs again. Lines that are out already stay.
     pub fn void(&mut self, sequence: u64) {
-        if let Some(job) = self.jobs.get_mut(&sequence) {
+        if let Some(Job::Open(job)) = self.jobs.get_mut(&sequence) {
             job.capture.clear();
-            for outlet in [&mut job.stdout, &mut job.stderr] {
-                outlet.waiting.clear();
-            }
+            job.stdout.clear();
+            job.stderr.clear();
         }
     }
 
     /// What the job has written, until it ends.
     #[must_use]
     pub fn capture(&self, sequence: u64) -> Option<&Capture> {
-        self.jobs
-            .get(&sequence)
-            .filter(|job| !job.ended)
-            .map(|job| &job.capture)
+        match self.jobs.get(&sequence) {
+            Some(Job::Open(job)) => Some(&job.capture),
+            _ => None,
+        }
     }
 
     /// A job has its outcome, or will never run. Its output comes out now, or with `-k` when it is its turn.
@@ -167,26 +193,33 @@ impl<S: OutputSink> OutputRouter<S> {
     ///
     /// As [`write`](Self::write).
     pub fn end(&mut self, sequence: u64) -> Result<(), OutputError> {
-        if !self.options.keep_order {
-            return match self.jobs.remove(&sequence) {
-                Some(job) => self.bring_out(sequence, job),
-                None => Ok(()),
-            };
-        }
-        if !self.jobs.contains_key(&sequence) {
-            self.start(sequence, None);
-        }
-        if let Some(job) = self.jobs.get_mut(&sequence) {
-            job.ended = true;
-            for stream in [&mut job.capture.stdout, &mut job.capture.stderr] {
-                if self.options.mode == OutputMode::Group {
-                    stream.kept.shrink();
-                } else {
-                    stream.kept.clear();
-                }
+        let job = match self.jobs.remove(&sequence) {
+            Some(Job::Open(job)) => Some(job),
+            Some(ended) => {
+                self.jobs.insert(sequence, ended);
+                return Ok(());
             }
+            None => None,
+        };
+        if !self.options.keep_order {
+            return job.map_or(Ok(()), |job| self.bring_out(sequence, job));
         }
-        self.take_turns()
+        if self.turn == sequence {
+            self.turn += 1;
+            if let Some(job) = job {
+                self.bring_out(sequence, job)?;
+            }
+            return self.take_turns();
+        }
+        let waiting = match job {
+            Some(job) => self.reduce(job).map_err(OutputError::Spill)?,
+            None => Job::Filed {
+                stdout: Filed::default(),
+                stderr: Filed::default(),
+            },
+        };
+        self.jobs.insert(sequence, waiting);
+        Ok(())
     }
 
     /// The run is over: brings out what still waits for jobs that never came.
@@ -196,154 +229,99 @@ impl<S: OutputSink> OutputRouter<S> {
     /// As [`write`](Self::write).
     pub fn finish(&mut self) -> Result<(), OutputError> {
         while let Some((sequence, job)) = self.jobs.pop_first() {
-            self.bring_out(sequence, job)?;
+            self.take_turn(sequence, job)?;
         }
         self.sink.flush().map_err(OutputError::of_stdout)
     }
 
+    /// Reduces a job that has ended to what it has to show.
+    fn reduce(&mut self, mut job: Box<JobOutput>) -> io::Result<Job> {
+        let JobOutput {
+            capture,
+            stdout,
+            stderr,
+        } = &mut *job;
+        for (outlet, stream) in [
+            (&mut *stdout, &mut capture.stdout),
+            (&mut *stderr, &mut capture.stderr),
+        ] {
+            match self.options.mode {
+                OutputMode::Group => outlet.wait_with(&mut stream.kept),
+                OutputMode::Line => {}
+                OutputMode::None => outlet.clear(),
+            }
+            stream.kept.clear();
+            outlet.shrink();
+        }
+        if self.waiting < WAITING_IN_MEMORY {
+            self.waiting += 1;
+            return Ok(Job::Waiting(job));
+        }
+        Ok(Job::Filed {
+            stdout: stdout.file()?,
+            stderr: stderr.file()?,
+        })
+    }
+
     fn take_turns(&mut self) -> Result<(), OutputError> {
-        while let Some(job) = self.jobs.get_mut(&self.turn) {
-            let sequence = self.turn;
-            if !job.ended {
-                // It is on the screen from now on, line by line.
+        while let Some(entry) = self
+            .jobs
+            .first_entry()
+            .filter(|entry| *entry.key() == self.turn)
+        {
+            let (sequence, job) = entry.remove_entry();
+            if let Job::Open(mut job) = job {
+                // It is on the screen from now on, line by line. The start of a line comes along: nobody else writes
+                // until this job has ended.
                 if self.options.mode == OutputMode::Line {
-                    // The start of a line comes along: nobody else writes until this job has ended.
                     job.stdout.release(sequence, &mut self.sink)?;
                     job.stderr.release(sequence, &mut self.sink)?;
                     self.sink.flush().map_err(OutputError::of_stdout)?;
                 }
-                break;
+                self.jobs.insert(sequence, Job::Open(job));
+                return Ok(());
             }
             self.turn += 1;
-            if let Some(job) = self.jobs.remove(&sequence) {
-                self.bring_out(sequence, job)?;
-            }
+            self.take_turn(sequence, job)?;
         }
         Ok(())
     }
 
-    fn bring_out(&mut self, sequence: u64, mut job: JobOutput) -> Result<(), OutputError> {
+    fn take_turn(&mut self, sequence: u64, job: Job) -> Result<(), OutputError> {
+        let (spill, sink) = (&self.spill, &mut self.sink);
+        match job {
+            Job::Open(job) => return self.bring_out(sequence, job),
+            Job::Waiting(mut job) => {
+                self.waiting -= 1;
+                job.stdout.release(sequence, sink)?;
+                job.stderr.release(sequence, sink)?;
+            }
+            Job::Filed { stdout, stderr } => {
+                Outlet::pour_filed(Stream::Stdout, sequence, stdout, spill, sink)?;
+                Outlet::pour_filed(Stream::Stderr, sequence, stderr, spill, sink)?;
+            }
+        }
+        self.sink.flush().map_err(OutputError::of_stdout)
+    }
+
+    fn bring_out(&mut self, sequence: u64, mut job: Box<JobOutput>) -> Result<(), OutputError> {
+        let JobOutput {
+            capture,
+            stdout,
+            stderr,
+        } = &mut *job;
         match self.options.mode {
             OutputMode::Group => {
-                let capture = &job.capture;
-                job.stdout
-                    .pour(sequence, &capture.stdout.kept, &mut self.sink)?;
-                // Standard error second, and all the same when nobody reads it any more.
-                job.stderr
-                    .pour(sequence, &capture.stderr.kept, &mut self.sink)?;
+                stdout.pour(sequence, &capture.stdout.kept, &mut self.sink)?;
+                stderr.pour(sequence, &capture.stderr.kept, &mut self.sink)?;
             }
             OutputMode::Line => {
-                job.stdout.release(sequence, &mut self.sink)?;
-                job.stderr.release(sequence, &mut self.sink)?;
+                stdout.release(sequence, &mut self.sink)?;
+                stderr.release(sequence, &mut self.sink)?;
             }
             OutputMode::None => return Ok(()),
         }
         self.sink.flush().map_err(OutputError::of_stdout)
-    }
-}
-
-impl Outlet {
-    /// Takes bytes of a stream that is shown line by line. When it is `live`, complete lines come out at once.
-    fn take<S: OutputSink>(
-        &mut self,
-        sequence: u64,
-        bytes: &[u8],
-        live: bool,
-        sink: &mut S,
-    ) -> Result<(), OutputError> {
-        let lines = bytes
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |last| last + 1);
-        let (complete, rest) = bytes.split_at(lines);
-        if live && !complete.is_empty() {
-            self.release(sequence, sink)?;
-            self.send(sequence, complete, sink)?;
-            sink.flush().map_err(OutputError::of_stdout)?;
-        } else if !complete.is_empty() {
-            self.waiting.push(complete).map_err(OutputError::Spill)?;
-        }
-        self.waiting.push(rest).map_err(OutputError::Spill)
-    }
-
-    /// Brings out all that waits.
-    fn release<S: OutputSink>(&mut self, sequence: u64, sink: &mut S) -> Result<(), OutputError> {
-        let mut waiting = std::mem::replace(&mut self.waiting, SpillFile::new().spool());
-        self.pour(sequence, &waiting, sink)?;
-        waiting.clear();
-        self.waiting = waiting;
-        Ok(())
-    }
-
-    fn pour<S: OutputSink>(
-        &mut self,
-        sequence: u64,
-        spool: &Spool,
-        sink: &mut S,
-    ) -> Result<(), OutputError> {
-        let mut pipe = Pour {
-            outlet: self,
-            sequence,
-            sink,
-            failure: None,
-        };
-        let copied = spool.copy_to(u64::MAX, &mut pipe);
-        match (pipe.failure, copied) {
-            (Some(failure), _) => Err(failure),
-            (None, copied) => copied.map_err(OutputError::Spill),
-        }
-    }
-
-    fn send<S: OutputSink>(
-        &mut self,
-        sequence: u64,
-        bytes: &[u8],
-        sink: &mut S,
-    ) -> Result<(), OutputError> {
-        let stream = self.stream;
-        let mut write = |bytes: &[u8]| sink.write(sequence, stream, bytes);
-        let written = match &mut self.tag {
-            Some(tag) => tag.pass(bytes, write),
-            None => write(bytes),
-        };
-        match (stream, written) {
-            // A closed standard error keeps no output from standard output.
-            (Stream::Stderr, _) => Ok(()),
-            (Stream::Stdout, written) => written.map_err(OutputError::of_stdout),
-        }
-    }
-}
-
-/// Sends what is copied from a spool; keeps the sink's own error apart from the spool's.
-struct Pour<'a, S> {
-    outlet: &'a mut Outlet,
-    sequence: u64,
-    sink: &'a mut S,
-    failure: Option<OutputError>,
-}
-
-impl<S: OutputSink> Write for Pour<'_, S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.outlet.send(self.sequence, bytes, self.sink) {
-            Ok(()) => Ok(bytes.len()),
-            Err(failure) => {
-                self.failure = Some(failure);
-                Err(io::ErrorKind::Other.into())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl OutputError {
-    fn of_stdout(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::Write(error),
-        }
     }
 }
 

@@ -15,6 +15,9 @@ const MEMORY_LIMIT: usize = 32 << 20;
 /// What one spool holds in memory; the rest of a larger output is written in pieces of this size.
 const SPOOL_MEMORY: usize = 256 << 10;
 
+/// A hole in the file frees whole blocks only; for less it is not worth a system call.
+const SMALLEST_HOLE: u64 = 16 << 10;
+
 /// The temporary file that all spools of a run share. Cloning gives another handle to it.
 #[derive(Debug, Clone, Default)]
 pub struct SpillFile(Rc<Inner>);
@@ -23,6 +26,8 @@ pub struct SpillFile(Rc<Inner>);
 struct Inner {
     file: RefCell<Option<File>>,
     end: Cell<u64>,
+    /// Bytes in the file that are still to be read.
+    live: Cell<u64>,
     in_memory: Cell<usize>,
 }
 
@@ -35,6 +40,11 @@ pub struct Spool {
     /// What comes last.
     memory: Vec<u8>,
 }
+
+/// Bytes that lie in the file alone: what a job that waits for its turn is reduced to. Has to be given back by
+/// [`SpillFile::forget`].
+#[derive(Debug, Default)]
+pub(super) struct Filed(Box<[Extent]>);
 
 #[derive(Debug, Clone, Copy)]
 struct Extent {
@@ -70,6 +80,7 @@ impl SpillFile {
         file.write_all_at(bytes, offset)?;
         let length = bytes.len() as u64;
         self.0.end.set(offset + length);
+        self.0.live.set(self.0.live.get() + length);
         Ok(Extent { offset, length })
     }
 
@@ -95,10 +106,33 @@ impl SpillFile {
     /// Gives an extent's space back, where the file system can do that; otherwise it is given back with the file.
     fn release(&self, extent: Extent) {
         use rustix::fs::{FallocateFlags, fallocate};
-        if let Some(file) = self.0.file.borrow().as_ref() {
+        self.0
+            .live
+            .set(self.0.live.get().saturating_sub(extent.length));
+        let file = self.0.file.borrow();
+        let Some(file) = file.as_ref() else { return };
+        if self.0.live.get() == 0 {
+            // Nothing is left in the file: begin anew.
+            if file.set_len(0).is_ok() {
+                self.0.end.set(0);
+            }
+        } else if extent.length >= SMALLEST_HOLE {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = fallocate(file, flags, extent.offset, extent.length);
         }
+    }
+
+    /// Writes the bytes of a filed spool to `out`.
+    pub(super) fn copy(&self, filed: &Filed, out: &mut dyn Write) -> io::Result<()> {
+        filed
+            .0
+            .iter()
+            .try_for_each(|extent| self.read(*extent, extent.length, out))
+    }
+
+    /// Gives back what was filed.
+    pub(super) fn forget(&self, filed: Filed) {
+        filed.0.iter().for_each(|extent| self.release(*extent));
     }
 
     fn add_memory(&self, bytes: usize) {
@@ -125,6 +159,11 @@ impl Spool {
             self.spill_memory()?;
         }
         Ok(())
+    }
+
+    /// An empty spool of the same file.
+    pub(super) fn fresh(&self) -> Self {
+        self.spill.spool()
     }
 
     /// How many bytes there are.
@@ -167,8 +206,16 @@ impl Spool {
     }
 
     /// Gives back memory that was reserved for more bytes.
-    pub fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         self.memory.shrink_to_fit();
+    }
+
+    /// Puts everything into the file and keeps no more than its place there.
+    pub(super) fn file(mut self) -> io::Result<Filed> {
+        if !self.memory.is_empty() {
+            self.spill_memory()?;
+        }
+        Ok(Filed(std::mem::take(&mut self.extents).into_boxed_slice()))
     }
 
     fn spill_memory(&mut self) -> io::Result<()> {
@@ -256,5 +303,26 @@ mod tests {
         assert!(spools.iter().all(|spool| content(spool) == piece));
         drop(spools);
         assert_eq!(spill.0.in_memory.get(), 0);
+    }
+
+    #[test]
+    fn the_file_is_used_anew_when_nothing_waits() {
+        let spill = SpillFile::new();
+        for _ in 0..3 {
+            let mut filed = Vec::new();
+            for number in 0..100 {
+                let mut spool = spill.spool();
+                spool
+                    .push(format!("output {number}").as_bytes())
+                    .expect("pushed");
+                filed.push(spool.file().expect("filed"));
+            }
+            assert_eq!((spill.0.in_memory.get(), spill.0.live.get()), (0, 890));
+            let mut out = Vec::new();
+            spill.copy(&filed[42], &mut out).expect("readable");
+            assert_eq!(out, b"output 42");
+            filed.into_iter().for_each(|filed| spill.forget(filed));
+            assert_eq!((spill.0.end.get(), spill.0.live.get()), (0, 0));
+        }
     }
 }

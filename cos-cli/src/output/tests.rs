@@ -118,6 +118,33 @@ fn what_waits_for_a_job_that_never_came_comes_out_at_the_end() {
 }
 
 #[test]
+fn thousands_of_jobs_behind_a_slow_one_come_out_in_order_with_their_tags() {
+    for mode in [OutputMode::Group, OutputMode::Line] {
+        let (mut router, recorder) = router(mode, true);
+        router.start(1, None);
+        for sequence in 2..=5000 {
+            router.start(sequence, Some(format!("job {sequence}").as_bytes()));
+            out(&mut router, sequence, "a\nb\n");
+            router.end(sequence).expect("ended");
+        }
+        let filed = router
+            .jobs
+            .values()
+            .filter(|job| matches!(job, Job::Filed { .. }))
+            .count();
+        assert_eq!(filed, 4999 - WAITING_IN_MEMORY);
+        out(&mut router, 1, "first\n");
+        router.end(1).expect("ended");
+        let mut expected = "first\n".to_owned();
+        for sequence in 2..=5000 {
+            expected += &format!("job {sequence}\ta\njob {sequence}\tb\n");
+        }
+        assert!(recorder.stdout() == expected, "{mode:?}");
+        assert_eq!((router.jobs.len(), router.waiting), (0, 0));
+    }
+}
+
+#[test]
 fn lines_never_mix() {
     let (mut router, recorder) = router(OutputMode::Line, false);
     out(&mut router, 1, "a");
