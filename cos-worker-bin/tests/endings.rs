@@ -23,7 +23,8 @@ fn stubborn(host: &mut Host) -> AttemptId {
 }
 
 fn kill(pid: i32, signal: Signal) {
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    let pid = Pid::from_raw(pid).expect("a process number");
+    kill_process(pid, signal).expect("a process to signal");
 }
 
 #[test]

@@ -27,14 +27,25 @@ pub(super) enum Reaped {
 }
 
 /// Reaps one child that has ended, without waiting for one.
-pub(super) fn reap() -> Reaped {
+fn reap() -> Reaped {
     wait4(-1, libc::WNOHANG)
 }
 
-/// Reaps every child that has ended.
-pub(super) fn reap_all(take: &mut dyn FnMut(Ended)) {
-    while let Reaped::Child(ended) = reap() {
-        take(ended);
+/// Whether a process has children, living or not yet reaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Children {
+    Some,
+    None,
+}
+
+/// Reaps every child that has ended, and tells whether others remain.
+pub(super) fn reap_all(take: &mut dyn FnMut(Ended)) -> Children {
+    loop {
+        match reap() {
+            Reaped::Child(ended) => take(ended),
+            Reaped::NoneEnded => return Children::Some,
+            Reaped::NoChildren => return Children::None,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::process::{Process, all, descendants};
+use crate::worker::calls::Children;
 
 /// What is to be killed of the processes below this one.
 #[derive(Debug, Clone, Copy)]
@@ -28,30 +29,47 @@ pub(in crate::worker) struct Killed {
 /// How long to wait between two looks at processes that are dying.
 const PAUSE: Duration = Duration::from_micros(500);
 
+/// How many looks must find nothing where children remain in any case.
+const LOOKS: u32 = 3;
+
 /// Kills what `scope` names. This process must be a child subreaper.
 ///
 /// Everything is stopped first and looked for again until nothing new is found: a process that is stopped forks no
-/// more, so one that forks faster than it can be killed is caught too. `reap` reaps every child that has ended.
-pub(in crate::worker) fn kill(scope: Scope<'_>, reap: &mut dyn FnMut(), limit: Duration) -> Killed {
+/// more, so one that forks faster than it can be killed is caught too. `reap` reaps every child that has ended and
+/// tells whether others remain.
+///
+/// A look at `/proc` takes time, and may miss a process that was forked meanwhile by one that ended meanwhile. The
+/// kernel misses none: as long as this process has a child, something is left.
+pub(in crate::worker) fn kill(
+    scope: Scope<'_>,
+    reap: &mut dyn FnMut() -> Children,
+    limit: Duration,
+) -> Killed {
     let deadline = Instant::now() + limit;
     let mut killed = HashSet::new();
+    let mut looks_in_vain = 0;
     loop {
         let mut dying = stop(scope, deadline);
-        let nothing_left = dying.is_empty();
+        let found_nothing = dying.is_empty();
+        looks_in_vain = if found_nothing { looks_in_vain + 1 } else { 0 };
         for process in &dying {
             killed.insert((process.pid, process.start_time));
             // It may have ended meanwhile, or be another user's: the look below tells.
             let _ = process.signal(Signal::KILL);
         }
-        loop {
-            reap();
+        let children = loop {
+            let children = reap();
             dying.retain(Process::lives);
             if dying.is_empty() || Instant::now() >= deadline {
-                break;
+                break children;
             }
             std::thread::sleep(PAUSE);
-        }
-        if nothing_left || Instant::now() >= deadline {
+        };
+        let nothing_left = match scope {
+            Scope::All => children == Children::None,
+            Scope::Except(_) => looks_in_vain >= LOOKS,
+        };
+        if (found_nothing && nothing_left) || Instant::now() >= deadline {
             reap();
             let survivors: Vec<i32> = dying.iter().map(|process| process.pid).collect();
             let count = u32::try_from(killed.len() - survivors.len()).unwrap_or(u32::MAX);

@@ -26,7 +26,7 @@ use super::spawning::{SpawnError, Spawned, spawn};
 use crate::ids::AttemptId;
 use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals, Usage};
 use crate::wire::message::OUTPUT_WINDOW;
-use crate::worker::calls::{Reaped, reap};
+use crate::worker::calls::{Children, reap_all};
 use crate::worker::containment::{self, Scope};
 
 /// How long processes that resist are tried to be killed (5 s): one in an uninterruptible wait does.
@@ -83,12 +83,6 @@ pub(super) struct Running {
     kills_before: u32,
     /// The command's own directory, which goes with it.
     private: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Children {
-    Some,
-    None,
 }
 
 impl Running {
@@ -190,29 +184,20 @@ impl Running {
 
     /// Reaps children that have ended.
     pub(super) fn reap(&mut self) {
-        loop {
-            match reap() {
-                Reaped::Child(child) if child.pid == self.pid => {
-                    let command = Ended {
-                        exit: child.exit,
-                        usage: child.usage,
-                        elapsed: self.began.elapsed(),
-                    };
-                    if let Phase::Alive = self.phase {
-                        let until = Instant::now() + LEFT_OVER_GRACE;
-                        self.phase = Phase::Lingering { command, until };
-                    }
-                }
-                Reaped::Child(_) => {}
-                Reaped::NoneEnded => {
-                    self.children = Children::Some;
-                    return;
-                }
-                Reaped::NoChildren => {
-                    self.children = Children::None;
-                    return;
-                }
+        let mut own = None;
+        self.children = reap_all(&mut |child| {
+            if child.pid == self.pid {
+                own = Some(child);
             }
+        });
+        if let (Some(child), Phase::Alive) = (own, &self.phase) {
+            let command = Ended {
+                exit: child.exit,
+                usage: child.usage,
+                elapsed: self.began.elapsed(),
+            };
+            let until = Instant::now() + LEFT_OVER_GRACE;
+            self.phase = Phase::Lingering { command, until };
         }
     }
 
@@ -279,8 +264,11 @@ impl Running {
 
     /// Kills everything that is left of the command and says how many processes that were, the command itself aside.
     fn kill(&mut self) -> u32 {
-        let mut reaped = || self.reap();
-        let killed = containment::kill(Scope::All, &mut reaped, KILL_LIMIT);
+        let mut reap = || {
+            self.reap();
+            self.children
+        };
+        let killed = containment::kill(Scope::All, &mut reap, KILL_LIMIT);
         killed.count
     }
 
