@@ -325,26 +325,29 @@ impl Kernel {
     }
 
     /// How many more tasks it takes to keep every host that takes tasks busy, with those that may wait there.
-    /// A caller with a lazy source submits so many, and asks again after each turn.
+    /// A caller with a lazy source submits so many, and asks again after each turn. When no host is left it takes
+    /// one, which ends at once and says why: a caller that only waits for its results never waits for nothing.
     pub fn wanting(&self) -> usize {
         if self.mode != Mode::Running {
             return 0;
         }
-        let wanted: usize = self
-            .hosts
-            .iter()
-            .filter_map(Host::accepting)
-            .map(|up| {
+        let mut wanted = 0;
+        let mut possible = false;
+        for host in &self.hosts {
+            possible |= host.is_possible(Amounts::default(), &self.config.connect);
+            if let Some(up) = host.accepting() {
                 let most = self.config.max_prefetch;
                 let allowance = prefetch::allowance(&up.pace, most, up.total, Amounts::cores(1));
-                up.total.cores as usize + allowance
-            })
-            .sum();
+                wanted += up.total.cores as usize + allowance;
+            }
+        }
+        if !possible {
+            wanted = 1;
+        }
         wanted.saturating_sub(self.accepted())
     }
 
-    /// Why no task with these needs can run any more, now or later; `None` when one can. A caller that submits nothing
-    /// while [`wanting`](Self::wanting) is 0 asks this, or it waits for ever.
+    /// Why no task with these needs can run any more, now or later; `None` when one can.
     pub fn no_host_left(&self, needs: &Needs) -> Option<String> {
         let possible = self
             .allowed(needs)

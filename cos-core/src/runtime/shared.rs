@@ -11,7 +11,7 @@ use crate::event::{RunEvent, Stamped};
 use crate::ids::TaskId;
 use crate::kernel::{Action, Kernel, SubmitError, TaskRequest};
 use crate::time::Time;
-use crate::vm::{VirtualMachine, VmCommand, VmEvent};
+use crate::vm::{VirtualMachine, VmEvent};
 
 /// How many events one turn takes from the machine before the program gets its turn.
 const BATCH: usize = 1024;
@@ -195,25 +195,8 @@ impl Shared {
 
 impl Inner {
     fn take(&mut self, event: VmEvent, now: Time) {
-        let credit = match &event {
-            VmEvent::Output {
-                host,
-                attempt,
-                bytes,
-                ..
-            } => Some(VmCommand::Credit {
-                host: *host,
-                attempt: *attempt,
-                bytes: bytes.len() as u64,
-            }),
-            _ => None,
-        };
         self.kernel.handle(event, now);
         self.carry_out(now);
-        // Observers see the bytes before this turn ends; until then they are held here, within the window.
-        if let Some(credit) = credit {
-            self.machine.submit(credit);
-        }
     }
 
     fn carry_out(&mut self, at: Time) {

@@ -87,6 +87,7 @@ fn a_host_is_hoped_for_until_it_has_failed_three_times() {
         bench.pass(seconds(30));
         assert_eq!(bench.outcomes(), []);
         assert_eq!(bench.kernel.no_host_left(&Needs::default()), None);
+        assert_eq!(bench.kernel.wanting(), 0);
     }
     bench.fail(1, FailureKind::Retry);
     assert!(matches!(
@@ -94,6 +95,7 @@ fn a_host_is_hoped_for_until_it_has_failed_three_times() {
         Err(TaskError::NoHostLeft { .. })
     ));
     assert!(bench.kernel.no_host_left(&Needs::default()).is_some());
+    assert_eq!(bench.kernel.wanting(), 1, "whoever asks is told");
     // It is tried on, and taken when it comes.
     bench.connects();
     bench.pass(seconds(30));
