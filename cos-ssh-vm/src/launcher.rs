@@ -12,7 +12,7 @@ use cos_core::vm::host::{HostFailure, Stage};
 use tokio::process::Command;
 
 use crate::deploy::{DeployFailure, Script, ScriptParts, Workers, converse};
-use crate::session::{self, ControlDirectory, Master, Reach, Streams};
+use crate::session::{self, Admission, ControlDirectory, Master, Reach, Streams};
 use crate::ssh::{AgentKeys, Circumstances, Diagnosis, Ending, SshFailure, diagnose};
 
 /// How long sshd may take to open the channel of a connection that has just come up (30 s).
@@ -32,6 +32,7 @@ pub struct SshLauncher {
     storage: Option<String>,
     workers: Arc<Workers>,
     control: Arc<ControlDirectory>,
+    admission: Option<Arc<Admission>>,
 }
 
 impl SshLauncher {
@@ -45,6 +46,7 @@ impl SshLauncher {
             storage: None,
             workers,
             control,
+            admission: None,
         }
     }
 
@@ -63,6 +65,21 @@ impl SshLauncher {
         self
     }
 
+    /// Begins connections in turn with the other launchers that were given the same.
+    #[must_use]
+    pub fn admission(mut self, admission: Arc<Admission>) -> Self {
+        self.admission = Some(admission);
+        self
+    }
+
+    async fn connect(&self) -> Result<Master, Diagnosis> {
+        let connect = Master::connect(&self.reach, Arc::clone(&self.control));
+        match &self.admission {
+            Some(admission) => admission.admit(connect).await,
+            None => connect.await,
+        }
+    }
+
     async fn connect_and_deploy(
         &self,
         request: &LaunchRequest,
@@ -78,7 +95,7 @@ impl SshLauncher {
             storage: self.storage.as_deref(),
             workers: &self.workers,
         });
-        let opened = match Master::connect(&self.reach, Arc::clone(&self.control)).await {
+        let opened = match self.connect().await {
             Ok(master) => {
                 let open = session::Channel::open(master, &script.login_command);
                 tokio::time::timeout(CHANNEL_LIMIT, open)

@@ -66,6 +66,7 @@ mod loopback;
 mod programs;
 mod quoting;
 mod relay;
+mod worker;
 
 pub use broken::{Breakage, BrokenHost};
 pub use error::LabError;
@@ -74,3 +75,4 @@ pub use host::{
 };
 pub use lab::{Lab, LabBuilder};
 pub use relay::{Fault, FaultPlan, FaultProxy, Toward};
+pub use worker::{this_target, worker_executable};

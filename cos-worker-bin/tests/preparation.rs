@@ -77,7 +77,9 @@ fn a_proven_directory_is_used_and_another_of_the_same_name_is_not() {
 
 #[test]
 fn scratch_goes_with_a_killed_agent() {
-    let mut host = Host::ready_with(|preparation| preparation.directory = RunDirectory::Scratch);
+    let mut host = Host::ready_with(|preparation| {
+        preparation.directory = RunDirectory::Scratch { reason: None }
+    });
     host.run("touch left; mkdir d; chmod 0 d");
     let local = host.path().join("local");
     assert_eq!(std::fs::read_dir(&local).unwrap().count(), 1);
@@ -94,7 +96,7 @@ fn no_scratch_is_an_error_of_the_host() {
     let file = host.path().join("file");
     std::fs::write(&file, "").unwrap();
     let mut wanted = preparation(host.path());
-    wanted.directory = RunDirectory::Scratch;
+    wanted.directory = RunDirectory::Scratch { reason: None };
     wanted.local_storage = file.join("below").display().to_string();
     let error = host.prepare(wanted).unwrap_err();
     assert!(matches!(error, PrepareError::Scratch { .. }), "{error:?}");
@@ -220,7 +222,7 @@ fn the_next_start_sweeps_what_a_dead_agent_and_its_guardian_left() {
     let directory = tempfile::tempdir().unwrap();
     let mut host = Host::start_in(directory, |_| {});
     let mut wanted = preparation(host.path());
-    wanted.directory = RunDirectory::Scratch;
+    wanted.directory = RunDirectory::Scratch { reason: None };
     let local_storage = wanted.local_storage.clone();
     host.prepare(wanted.clone()).unwrap();
     let attempt = host.shell("setsid sleep 1000 & echo ready; sleep 1000");

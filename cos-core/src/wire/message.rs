@@ -199,7 +199,10 @@ pub struct Preparation {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RunDirectory {
     /// An empty scratch directory.
-    Scratch,
+    Scratch {
+        /// Why the client's directory cannot be used, for [`DirectoryReport::Scratch`]; `None` when it was not asked for.
+        reason: Option<String>,
+    },
     /// This directory if the token in it can be read there; else a scratch directory, and
     /// [`DirectoryReport::Scratch`] says why.
     Proven {

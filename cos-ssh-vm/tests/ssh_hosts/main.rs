@@ -8,5 +8,7 @@
 
 mod deploy;
 mod directories;
+mod doctor;
+mod machine;
 mod support;
 mod unreachable;

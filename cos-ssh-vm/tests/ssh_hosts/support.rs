@@ -11,6 +11,7 @@ use cos_ssh_vm::inventory::{HostKeys, HostName};
 use cos_ssh_vm::launcher::SshLauncher;
 use cos_ssh_vm::session::{ControlDirectory, Reach};
 use cos_testlab::Lab;
+pub(crate) use cos_testlab::this_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Generous: what is waited for takes milliseconds on a machine that does nothing else.
@@ -26,11 +27,6 @@ case $1 in
     exec cat ;;
 esac
 ";
-
-/// The target of this machine.
-pub(crate) fn this_target() -> String {
-    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
-}
 
 /// One worker, for this machine.
 pub(crate) fn workers(text: &'static str) -> Arc<Workers> {

@@ -116,7 +116,7 @@ fn run_directory(
             Ok(()) => return Ok((DirectoryReport::Shared { path: path.clone() }, None)),
             Err(reason) => Some(reason),
         },
-        RunDirectory::Scratch => None,
+        RunDirectory::Scratch { reason } => reason.clone(),
     };
     let scratch =
         Scratch::create(local_storage, &preparation.run).map_err(|error| scratch_error(&error))?;

@@ -1,0 +1,113 @@
+//! How jobs are to see a host: what is told to its agent.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cos_core::ids::HostId;
+use cos_core::wire::message::{Preparation, RunDirectory, SlotCount as AgentSlots};
+use cos_storage::PlantedToken;
+use serde_bytes::ByteBuf;
+
+use super::mirrors::Mirrors;
+use crate::inventory::{HostSpec, SlotCount};
+
+/// How long a setup script may take (5 min): modules come from slow network file systems.
+const SETUP_LIMIT: Duration = Duration::from_secs(300);
+
+/// The directory that jobs start in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartDirectory {
+    /// This directory of this machine, on each host where it is proved to be the same; an empty scratch directory
+    /// elsewhere.
+    Shared(PathBuf),
+    /// An empty scratch directory of the run on each host.
+    Scratch,
+}
+
+/// What all hosts of a machine are told alike.
+pub(super) struct Common {
+    pub(super) run: String,
+    pub(super) environment: BTreeMap<OsString, OsString>,
+    pub(super) directory: StartDirectory,
+    /// The token of a shared directory, or why there is none.
+    pub(super) token: Result<PlantedToken, String>,
+    pub(super) mirrors: Mirrors,
+}
+
+/// What the agent of one host is told.
+pub(super) fn preparation(common: &Common, id: HostId, host: &HostSpec) -> Preparation {
+    let directory = directory(common, id, host).unwrap_or_else(|reason| RunDirectory::Scratch {
+        reason: Some(reason),
+    });
+    let own: BTreeMap<&OsStr, &OsStr> = host
+        .env
+        .iter()
+        .map(|(name, value)| (name.as_ref(), value.as_ref()))
+        .chain(
+            common
+                .environment
+                .iter()
+                .map(|(name, value)| (name.as_os_str(), value.as_os_str())),
+        )
+        .collect();
+    Preparation {
+        run: common.run.clone(),
+        host: host.name.to_string(),
+        nice: host.nice,
+        shell: host.shell.clone(),
+        setup: host.setup.clone(),
+        setup_timeout: SETUP_LIMIT,
+        environment: own
+            .into_iter()
+            .map(|(name, value)| (bytes(name), bytes(value)))
+            .collect(),
+        directory,
+        local_storage: host.local_storage.as_str().to_owned(),
+        slots: agent_slots(host.slots),
+        lease: host.lease,
+    }
+}
+
+fn directory(common: &Common, id: HostId, host: &HostSpec) -> Result<RunDirectory, String> {
+    let StartDirectory::Shared(path) = &common.directory else {
+        return Ok(RunDirectory::Scratch { reason: None });
+    };
+    if host.name.is_local() {
+        return Ok(RunDirectory::Here {
+            path: bytes(path.as_os_str()),
+        });
+    }
+    let token = common.token.as_ref().map_err(Clone::clone)?;
+    let path = common.mirrors.path_on(id, path);
+    let path: PathBuf = path.map_err(|error| error.to_string())?;
+    Ok(RunDirectory::Proven {
+        path: bytes(path.as_os_str()),
+        token: token.token().clone(),
+    })
+}
+
+fn bytes(text: &OsStr) -> ByteBuf {
+    ByteBuf::from(text.as_bytes())
+}
+
+fn agent_slots(slots: SlotCount) -> AgentSlots {
+    match slots {
+        SlotCount::Number(number) => AgentSlots::Number(number),
+        SlotCount::Cores => AgentSlots::Cores,
+        SlotCount::CoresMinus(fewer) => AgentSlots::CoresMinus(fewer),
+        SlotCount::Percent(percent) => AgentSlots::Percent(percent),
+    }
+}
+
+/// Makes a directory of this machine absolute, and looks whether it is one.
+pub(super) fn existing_directory(path: &Path) -> std::io::Result<PathBuf> {
+    // Links stay as they are: what a job prints is what its user wrote.
+    let path = std::path::absolute(path)?;
+    match std::fs::metadata(&path)?.is_dir() {
+        true => Ok(path),
+        false => Err(std::io::ErrorKind::NotADirectory.into()),
+    }
+}

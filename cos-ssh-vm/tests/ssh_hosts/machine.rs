@@ -1,0 +1,373 @@
+//! The virtual machine of a hosts.toml, with the real worker on its hosts.
+
+use std::ffi::OsStr;
+use std::future::poll_fn;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cos_core::ids::{AttemptId, Epoch, HostId, TaskId};
+use cos_core::job::{
+    Amounts, AttemptResult, CommandJob, Exit, JobDirectory, LinePart, Program, Stream,
+};
+use cos_core::vm::host::{HostFailure, HostInfo, HostLoss, HostNote};
+use cos_core::vm::{VirtualMachine, VmCommand, VmEvent};
+use cos_core::wire::message::DirectoryReport;
+use cos_ssh_vm::deploy::Worker;
+use cos_ssh_vm::inventory::Inventory;
+use cos_ssh_vm::{SshVm, SshVmBuilder, SshVmError, StartDirectory};
+use cos_testlab::{Lab, Shell, TestHost, worker_executable};
+
+use crate::support::*;
+
+/// The worker as `cos` has it.
+pub(crate) fn real_worker() -> Worker {
+    let path = worker_executable().unwrap();
+    Worker::from_file(&this_target(), &path).unwrap()
+}
+
+/// The inventory of hosts of the lab.
+pub(crate) fn inventory<H: AsRef<str>>(lab: &Lab, hosts: &[H]) -> Inventory {
+    let text = lab.hosts_toml(hosts).unwrap();
+    Inventory::from_text(&text, Path::new("hosts.toml")).unwrap()
+}
+
+fn builder(inventory: &Inventory) -> SshVmBuilder<'_> {
+    SshVm::builder(inventory, "7kq2").worker(real_worker())
+}
+
+/// The next event that says something.
+async fn next(machine: &mut SshVm) -> VmEvent {
+    loop {
+        let event = poll_fn(|context| machine.poll_event(context));
+        let event = tokio::time::timeout(DEADLINE, event)
+            .await
+            .expect("an event");
+        match event.expect("a machine that is not shut down") {
+            VmEvent::Stage { .. } | VmEvent::RoundTrip { .. } | VmEvent::Load { .. } => {}
+            event => return event,
+        }
+    }
+}
+
+/// Connects a host: its notes until then, and what came of it.
+async fn connect(
+    machine: &mut SshVm,
+    host: HostId,
+) -> (Vec<HostNote>, Result<Arc<HostInfo>, Arc<HostFailure>>) {
+    machine.submit(VmCommand::Connect { host });
+    let mut notes = Vec::new();
+    loop {
+        match next(machine).await {
+            VmEvent::Note { note, .. } => notes.push(note),
+            VmEvent::Up { info, .. } => return (notes, Ok(info)),
+            VmEvent::Failed { failure, .. } => return (notes, Err(failure)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn disconnect(machine: &mut SshVm, host: HostId) {
+    let grace = Duration::from_secs(1);
+    machine.submit(VmCommand::Disconnect { host, grace });
+    match next(machine).await {
+        VmEvent::Closed { left, .. } => assert_eq!(left, [""; 0]),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs a command line on a host and gives what it printed.
+async fn run_line(machine: &mut SshVm, host: HostId, line: &str) -> String {
+    start_line(machine, host, line);
+    let mut printed = Vec::new();
+    loop {
+        match next(machine).await {
+            VmEvent::Started { .. } => {}
+            VmEvent::Output {
+                stream: Stream::Stdout,
+                bytes,
+                ..
+            } => printed.extend_from_slice(&bytes),
+            VmEvent::Ended {
+                result: AttemptResult::Command(end),
+                ..
+            } => {
+                assert_eq!(end.exit, Exit::Code(0), "{line}");
+                return String::from_utf8(printed).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn start_line(machine: &mut SshVm, host: HostId, line: &str) {
+    let job = CommandJob {
+        sequence: 1,
+        program: Program::Shell(vec![LinePart::Text(line.as_bytes().to_vec())]),
+        directory: JobDirectory::Run,
+        environment: Vec::new(),
+        output_limit: 1 << 20,
+    };
+    machine.submit(VmCommand::Start {
+        host,
+        attempt: AttemptId {
+            task: TaskId(1),
+            epoch: Epoch(1),
+        },
+        try_number: 1,
+        amounts: Amounts::cores(1),
+        job: Arc::new(job),
+    });
+}
+
+const FIRST: HostId = HostId(0);
+
+#[test]
+fn commands_run_on_hosts_with_every_login_shell() {
+    let lab = Lab::new().unwrap();
+    let hosts: Vec<TestHost> = Shell::installed()
+        .into_iter()
+        .map(|shell| lab.host(shell.name()).shell(shell).noisy().start().unwrap())
+        .collect();
+    let inventory = inventory(&lab, &hosts);
+    let bytes = real_worker().bytes().len() as u64;
+    for expected_upload in [bytes, 0] {
+        run(async {
+            let mut machine = builder(&inventory)
+                .environment("GREETING", "it's $HOME")
+                .start()
+                .unwrap();
+            for (host, id) in hosts.iter().zip((0..).map(HostId)) {
+                let (notes, result) = connect(&mut machine, id).await;
+                let info = result.unwrap();
+                assert_eq!(info.uploaded, expected_upload, "{}", host.name());
+                assert!(
+                    matches!(notes[..], [HostNote::IgnoredLines { lines: 3, .. }]),
+                    "{notes:?}"
+                );
+                assert_eq!(info.report.slots, 2);
+                let printed =
+                    run_line(&mut machine, id, "echo \"$COS_HOST $GREETING\"; umask").await;
+                assert_eq!(printed, format!("{} it's $HOME\n0022\n", host.name()));
+                disconnect(&mut machine, id).await;
+            }
+        });
+    }
+    for host in &hosts {
+        assert_eq!((host.connections(), host.sessions()), (2, 2));
+        host.wait_for_no_processes(DEADLINE).unwrap();
+        assert_eq!(host.files_under(host.scratch()).len(), 0);
+        assert_eq!(host.files_under(host.runtime()).len(), 0);
+    }
+}
+
+#[test]
+fn a_shared_directory_is_used_where_it_is_proved() {
+    let lab = Lab::new().unwrap();
+    let shared = lab.shared_directory("project").unwrap();
+    let _same = lab
+        .host("same")
+        .hosts_toml_line(&format!("mirrored_storage = [{shared:?}]"))
+        .start()
+        .unwrap();
+    // A directory of the same tree's name, with the same file in it, that is another one.
+    let other = lab.shared_directory("other").unwrap();
+    let _other = lab
+        .host("other")
+        .hosts_toml_line(&format!("mirrored_storage = [{other:?}]"))
+        .start()
+        .unwrap();
+    for directory in [&shared, &other] {
+        std::fs::create_dir(directory.join("runs")).unwrap();
+        std::fs::write(directory.join("runs/input"), "1\n").unwrap();
+    }
+    let mut inventory = inventory(&lab, &["same", "other"]);
+    inventory.spawner_mirrored_storage = Some(vec![shared.clone()]);
+    run(async {
+        let mut machine = builder(&inventory)
+            .directory(StartDirectory::Shared(shared.join("runs")))
+            .start()
+            .unwrap();
+        let (_, info) = connect(&mut machine, FIRST).await;
+        let path = shared.join("runs");
+        let expected = DirectoryReport::Shared {
+            path: path.as_os_str().as_bytes().to_vec().into(),
+        };
+        assert_eq!(info.unwrap().report.directory, expected);
+        assert_eq!(
+            run_line(&mut machine, FIRST, "pwd; cat input").await,
+            format!("{}\n1\n", path.display())
+        );
+        let (_, info) = connect(&mut machine, HostId(1)).await;
+        match &info.unwrap().report.directory {
+            DirectoryReport::Scratch { path, reason } => {
+                assert!(
+                    reason
+                        .as_ref()
+                        .is_some_and(|reason| reason.contains("token")),
+                    "{reason:?}"
+                );
+                let printed = run_line(&mut machine, HostId(1), "pwd; ls -A").await;
+                assert_eq!(printed.trim(), OsStr::from_bytes(path).to_str().unwrap());
+            }
+            other => panic!("{other:?}"),
+        }
+        // One that nobody mirrors.
+        let elsewhere = StartDirectory::Shared(lab.client_home());
+        let mut machine = builder(&inventory).directory(elsewhere).start().unwrap();
+        let (_, info) = connect(&mut machine, FIRST).await;
+        match &info.unwrap().report.directory {
+            DirectoryReport::Scratch {
+                reason: Some(reason),
+                ..
+            } => {
+                assert!(reason.contains("is not in mirrored storage"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(
+        std::fs::read_dir(shared.join("runs")).unwrap().count(),
+        1,
+        "no token is left"
+    );
+}
+
+#[test]
+fn a_host_that_dies_is_lost_in_the_words_of_ssh() {
+    let lab = Lab::new().unwrap();
+    let host = lab.host("ws01").start().unwrap();
+    let inventory = inventory(&lab, &[&host]);
+    run(async {
+        let mut machine = builder(&inventory).start().unwrap();
+        connect(&mut machine, FIRST).await.1.unwrap();
+        start_line(&mut machine, FIRST, "sleep 1000");
+        assert!(matches!(next(&mut machine).await, VmEvent::Started { .. }));
+        host.kill().unwrap();
+        match next(&mut machine).await {
+            VmEvent::Lost {
+                loss: HostLoss::Disconnected { cause },
+                ..
+            } => {
+                assert!(cause.to_lowercase().contains("connection"), "{cause}");
+            }
+            other => panic!("{other:?}"),
+        }
+        // It comes back, and is as good as new.
+        host.start_sshd().unwrap();
+        let info = connect(&mut machine, FIRST).await.1.unwrap();
+        assert_eq!(info.uploaded, 0);
+        assert_eq!(run_line(&mut machine, FIRST, "echo again").await, "again\n");
+        disconnect(&mut machine, FIRST).await;
+    });
+    host.wait_for_no_processes(DEADLINE).unwrap();
+}
+
+#[test]
+fn another_release_on_the_same_host_is_named_and_left_alone() {
+    let lab = Lab::new().unwrap();
+    let host = lab.host("ws01").start().unwrap();
+    let inventory = inventory(&lab, &[&host]);
+    // Another file, as another release would be: what follows an executable does not change what it does.
+    let mut other = real_worker().bytes().to_vec();
+    other.extend_from_slice(b"another release");
+    let other = Worker::embedded(&this_target(), Box::leak(other.into_boxed_slice()));
+    run(async {
+        let mut older = SshVm::builder(&inventory, "older-1")
+            .worker(other)
+            .start()
+            .unwrap();
+        connect(&mut older, FIRST).await.1.unwrap();
+        start_line(&mut older, FIRST, "sleep 1000");
+        assert!(matches!(next(&mut older).await, VmEvent::Started { .. }));
+        let mut newer = builder(&inventory).start().unwrap();
+        let info = connect(&mut newer, FIRST).await.1.unwrap();
+        assert!(info.uploaded > 0);
+        let [neighbour] = &info.report.neighbours[..] else {
+            panic!("{:?}", info.report.neighbours);
+        };
+        assert_eq!((neighbour.run.as_str(), neighbour.slots), ("older-1", 2));
+        assert!(
+            neighbour.release.contains(env!("CARGO_PKG_VERSION")),
+            "{neighbour:?}"
+        );
+        assert_eq!(run_line(&mut newer, FIRST, "echo new").await, "new\n");
+        disconnect(&mut newer, FIRST).await;
+        // The older one has noticed nothing.
+        let attempt = AttemptId {
+            task: TaskId(1),
+            epoch: Epoch(1),
+        };
+        older.submit(VmCommand::Stop {
+            host: FIRST,
+            attempt,
+            grace: Duration::ZERO,
+        });
+        assert!(matches!(
+            next(&mut older).await,
+            VmEvent::Ended {
+                result: AttemptResult::Stopped(_),
+                ..
+            }
+        ));
+        disconnect(&mut older, FIRST).await;
+    });
+    host.wait_for_no_processes(DEADLINE).unwrap();
+}
+
+#[test]
+fn a_dropped_machine_leaves_nothing_behind() {
+    let lab = Lab::new().unwrap();
+    let host = lab.host("ws01").start().unwrap();
+    let inventory = inventory(&lab, &[&host]);
+    run(async {
+        let mut machine = builder(&inventory).start().unwrap();
+        connect(&mut machine, FIRST).await.1.unwrap();
+        start_line(&mut machine, FIRST, "setsid sleep 1000 & sleep 1000");
+        assert!(matches!(next(&mut machine).await, VmEvent::Started { .. }));
+        host.wait_until("two sleepers", DEADLINE, |host| {
+            host.processes()
+                .iter()
+                .filter(|process| process.name == "sleep")
+                .count()
+                == 2
+        })
+        .unwrap();
+    });
+    host.wait_for_no_processes(DEADLINE).unwrap();
+    host.wait_until("no scratch", DEADLINE, |host| {
+        host.files_under(host.scratch()).is_empty()
+    })
+    .unwrap();
+}
+
+#[test]
+fn mistakes_are_told_before_any_ssh() {
+    let lab = Lab::new().unwrap();
+    let host = lab.host("ws01").start().unwrap();
+    let inventory = inventory(&lab, &[&host]);
+    for run_id in [
+        "",
+        "a b",
+        "../x",
+        "-x",
+        "0123456789012345678901234567890123",
+    ] {
+        let result = SshVm::builder(&inventory, run_id).start();
+        assert!(
+            matches!(result, Err(SshVmError::RunId { .. })),
+            "{run_id:?}"
+        );
+    }
+    let missing = StartDirectory::Shared("/nowhere/at/all".into());
+    let result = SshVm::builder(&inventory, "7kq2")
+        .directory(missing)
+        .start();
+    assert!(matches!(result, Err(SshVmError::Directory { .. })));
+    let mut none = inventory.clone();
+    none.hosts[0].enabled = false;
+    let result = SshVm::builder(&none, "7kq2").start();
+    assert!(matches!(result, Err(SshVmError::NoHosts)));
+    assert_eq!(host.connections(), 0);
+}
