@@ -106,8 +106,9 @@ impl Class {
         self.tools.insert(host, Tool::Works);
     }
 
-    /// A task has ended by 126 or 127 on `host`: how many tasks went elsewhere for it, if it is left out now.
-    pub(super) fn note_missing(&mut self, host: HostId, exit: Exit) -> Option<u32> {
+    /// A task has ended by 126 or 127 on `host` and `more` tasks go elsewhere for it: how many did so far, if the host is
+    /// left out now.
+    pub(super) fn note_missing(&mut self, host: HostId, exit: Exit, more: u32) -> Option<u32> {
         match self
             .tools
             .entry(host)
@@ -115,7 +116,7 @@ impl Class {
         {
             Tool::Works => None,
             Tool::LeftOut { moved, .. } => {
-                *moved += 1;
+                *moved += more;
                 Some(*moved)
             }
         }

@@ -21,7 +21,7 @@
 //! | classes | `blame.rs` | which hosts have the tool, how long a task usually takes |
 //! | timers | `timers.rs` | every deadline, by kind and owner |
 //!
-//! The files `connection.rs`, `placement.rs`, `attempt.rs`, `outcome.rs`, `blame.rs` and `prefetch.rs` change them;
+//! The files `connection.rs`, `closing.rs`, `placement.rs`, `attempt.rs`, `deadline.rs`, `outcome.rs`, `no_host.rs`, `blame.rs` and `prefetch.rs` change them;
 //! `invariants.rs` checks them against each other after each step of a test.
 //!
 //! # Promises
@@ -42,12 +42,15 @@
 mod action;
 mod attempt;
 mod blame;
+mod closing;
 mod config;
 mod connection;
+mod deadline;
 mod host;
 #[cfg(any(test, feature = "sim"))]
 mod invariants;
 mod median;
+mod no_host;
 mod outcome;
 mod placement;
 pub(crate) mod planted;

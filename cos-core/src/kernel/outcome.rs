@@ -20,12 +20,9 @@ use super::queue::{Demand, note_host};
 use super::task::{Intent, LostAttempt, Placed, Refusal, StopCause, TaskState};
 use super::{Kernel, Mode};
 use crate::event::{AgainCause, RunEvent};
-use crate::ids::{AttemptId, HostId, TaskId};
-use crate::job::{AttemptResult, CommandEnd, Exit, Needs, Outcome, TaskError};
+use crate::ids::{AttemptId, ClassId, HostId, TaskId};
+use crate::job::{AttemptResult, CommandEnd, Exit, Outcome, TaskError};
 use crate::time::Time;
-
-/// How many hosts are named when none is left.
-const HOSTS_NAMED: usize = 4;
 
 impl Kernel {
     /// An attempt has ended on its host and was taken off it.
@@ -99,6 +96,9 @@ impl Kernel {
         }
         if intent == Intent::Stop(StopCause::Cancelled) {
             self.judge(host, id, Verdict::Nothing, now);
+            if missing {
+                self.note_missing(host, class, end.exit, 0);
+            }
             return self.settle_stopped(id, host, StopCause::Cancelled, Some(end), now);
         }
         if missing && !self.planted(Bug::MissingUsesTry) {
@@ -139,15 +139,18 @@ impl Kernel {
         };
         let (exit, class) = (end.exit, task.class);
         task.refusal = Some(Box::new(Refusal::CommandMissing { host, end }));
-        let moved = if self.planted(Bug::LeavesNobodyOut) {
-            None
-        } else {
-            self.classes.of(class).note_missing(host, exit)
-        };
         self.again(id, host, AgainCause::CommandMissing { exit });
         self.change_demand(id, |demand| note_host(&mut demand.avoid, host));
         self.requeue(id, now);
-        if let Some(moved) = moved {
+        self.note_missing(host, class, exit, 1);
+    }
+
+    /// Leaves a host out of a class, unless a task of the class has worked there.
+    fn note_missing(&mut self, host: HostId, class: ClassId, exit: Exit, more: u32) {
+        if self.planted(Bug::LeavesNobodyOut) {
+            return;
+        }
+        if let Some(moved) = self.classes.of(class).note_missing(host, exit, more) {
             self.emit(RunEvent::HostLeftOut { host, exit, moved });
             self.recall_class(host, class);
         }
@@ -281,57 +284,6 @@ impl Kernel {
         self.finish(id, Err(TaskError::Cancelled { end: None }));
     }
 
-    /// No host can run a waiting task, now or later: it ends, and says why.
-    pub(super) fn end_without_host(&mut self, id: TaskId) {
-        let Some(task) = self.tasks.get(id) else {
-            return;
-        };
-        let class = self.classes.get(task.class);
-        let works = class.is_some_and(|class| class.works_anywhere());
-        let demand = self.queues.entry(task.demand).demand.clone();
-        let left_out = class.and_then(|class| {
-            let mut allowed = self.allowed(&demand.needs);
-            allowed.find_map(|(host, _)| class.left_out(host))
-        });
-        let error = match (task.refusal.as_deref(), left_out) {
-            (Some(Refusal::CommandMissing { host, end }), _) if works => TaskError::Failed {
-                host: self.name(*host),
-                end: end.clone(),
-                tries: task.tries + 1,
-            },
-            (Some(Refusal::CommandMissing { end, .. }), _) => {
-                TaskError::CommandMissing { exit: end.exit }
-            }
-            (Some(Refusal::NotStarted { cause }), _) => TaskError::NoHostLeft {
-                cause: cause.clone(),
-            },
-            (None, Some(exit)) if !works => TaskError::CommandMissing { exit },
-            (None, _) => TaskError::NoHostLeft {
-                cause: self.why_no_host_for(&demand),
-            },
-        };
-        self.finish(id, Err(error));
-    }
-
-    /// Why no host can run tasks with these needs.
-    pub(super) fn why_no_host(&self, needs: &Needs) -> String {
-        let reasons = self
-            .allowed(needs)
-            .map(|(_, host)| host.why_impossible(needs.amounts));
-        list(reasons)
-    }
-
-    fn why_no_host_for(&self, demand: &Demand) -> String {
-        let class = self.classes.get(demand.class);
-        let reasons = self.allowed(&demand.needs).map(|(id, host)| {
-            match class.and_then(|class| class.left_out(id)) {
-                Some(exit) => format!("{}: {exit}, the command is not there", host.spec.name),
-                None => host.why_impossible(demand.needs.amounts),
-            }
-        });
-        list(reasons)
-    }
-
     /// Puts a task back into its queue. Whatever its last attempt still says is late from here on.
     pub(super) fn requeue(&mut self, id: TaskId, now: Time) {
         if self.mode != Mode::Running {
@@ -385,7 +337,7 @@ impl Kernel {
     }
 
     /// The one outcome of a task.
-    fn finish(&mut self, id: TaskId, outcome: Outcome) {
+    pub(super) fn finish(&mut self, id: TaskId, outcome: Outcome) {
         self.leave_queue(id);
         self.timers.cancel_task(id);
         let Some(task) = self.tasks.remove(id) else {
@@ -402,18 +354,4 @@ impl Kernel {
             outcome,
         });
     }
-
-    fn name(&self, host: HostId) -> String {
-        self.hosts[host.0 as usize].spec.name.clone()
-    }
-}
-
-fn list(reasons: impl Iterator<Item = String>) -> String {
-    let mut reasons = reasons.peekable();
-    let mut named: Vec<String> = reasons.by_ref().take(HOSTS_NAMED).collect();
-    let more = reasons.count();
-    if more > 0 {
-        named.push(format!("and {more} more hosts"));
-    }
-    named.join("; ")
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::event::RunEvent;
 use crate::ids::{AttemptId, ClassId, HostId, SlotId, TaskId};
-use crate::job::{
-    AttemptResult, CommandEnd, CommandJob, Exit, Needs, Outcome, StreamTotals, Usage,
-};
+use crate::job::{AttemptResult, CommandJob, Exit, Needs, Outcome};
 use crate::kernel::{Action, Kernel, KernelConfig, SubmitError, TaskPolicy, TaskRequest};
 use crate::time::Time;
 use crate::vm::host::{FailureKind, HostFailure, HostInfo, HostLoss, HostSpec, Stage};
+use crate::vm::sim::HostPlan;
+pub(super) use crate::vm::sim::plan::end;
+use crate::vm::sim::plan::host_info;
 use crate::vm::{VmCommand, VmEvent};
-use crate::wire::message::{Containment, DirectoryReport, HostReport};
 
 pub(super) struct Bench {
     pub(super) kernel: Kernel,
@@ -43,42 +43,10 @@ pub(super) fn spec(name: &str, tags: &[&str]) -> HostSpec {
 }
 
 pub(super) fn info(slots: u32, round_trip: Duration) -> Arc<HostInfo> {
-    Arc::new(HostInfo {
-        report: HostReport {
-            node: "node".into(),
-            system: "x86_64 Linux".into(),
-            kernel: "6.1".into(),
-            cores: slots,
-            slots,
-            memory_kib: 1 << 20,
-            load_hundredths: 0,
-            clock: 0,
-            containment: Containment::Subreaper,
-            directory: DirectoryReport::Scratch {
-                path: b"/tmp".to_vec().into(),
-                reason: None,
-            },
-            kills_user_processes: false,
-            neighbours: Vec::new(),
-            swept: Vec::new(),
-        },
-        release: "0".into(),
-        uploaded: 0,
-        start_time: Duration::ZERO,
-        round_trip,
-    })
-}
-
-pub(super) fn end(exit: Exit, elapsed: Duration) -> CommandEnd {
-    CommandEnd {
-        exit,
-        usage: Usage::default(),
-        elapsed,
-        stdout: StreamTotals::default(),
-        stderr: StreamTotals::default(),
-        left_over: 0,
-        out_of_memory_kills: 0,
-    }
+    Arc::new(host_info(&HostPlan {
+        latency: round_trip / 2,
+        ..HostPlan::sound("node", slots)
+    }))
 }
 
 pub(super) fn failure(kind: FailureKind) -> Arc<HostFailure> {

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::plan::{JobEnd, LossKind, Sanity, Tool, Toolbox, Waits};
+use super::plan::{JobEnd, LossKind, Sanity, Tool, Toolbox, Waits, end};
 use super::{Connection, Happening, LATEST, SimVm};
 use crate::ids::{AttemptId, HostId, SlotId};
-use crate::job::{
-    Amounts, AttemptResult, CommandEnd, CommandJob, Exit, Stream, StreamTotals, Usage,
-};
+use crate::job::{Amounts, AttemptResult, CommandJob, Exit, Stream};
 use crate::time::Time;
 use crate::vm::{VmCommand, VmEvent};
 use crate::wire::message::OUTPUT_WINDOW;
@@ -61,18 +59,6 @@ struct Run {
 enum RunResult {
     Exit(Exit),
     SlotDies,
-}
-
-pub(super) fn end(exit: Exit, elapsed: Duration) -> CommandEnd {
-    CommandEnd {
-        exit,
-        usage: Usage::default(),
-        elapsed,
-        stdout: StreamTotals::default(),
-        stderr: StreamTotals::default(),
-        left_over: 0,
-        out_of_memory_kills: 0,
-    }
 }
 
 impl Agent {

@@ -14,7 +14,7 @@
 //! ```
 
 mod agent;
-mod plan;
+pub(crate) mod plan;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,9 +23,8 @@ use std::time::Duration;
 use crate::ids::{AttemptId, HostId, TaskId};
 use crate::job::{AttemptResult, Exit};
 use crate::time::Time;
-use crate::vm::host::{FailureKind, HostFailure, HostInfo, HostLoss, HostSpec, Stage};
+use crate::vm::host::{FailureKind, HostFailure, HostLoss, HostSpec, Stage};
 use crate::vm::{VmCommand, VmEvent};
-use crate::wire::message::{Containment, DirectoryReport, HostReport};
 use agent::{Agent, Link};
 pub use plan::{HostPlan, JobEnd, JobPlan, LossKind, PlannedLoss, Sanity, Tool, Toolbox, Waits};
 
@@ -317,7 +316,7 @@ impl SimVm {
             return self.send_event(host, VmEvent::Failed { host, failure }, now);
         }
         row.agents.insert(connection, Agent::new(row.plan.slots));
-        let info = Arc::new(host_info(&row.plan));
+        let info = Arc::new(plan::host_info(&row.plan));
         if let Some(loss) = row.plan.losses.pop_front() {
             let strike = Happening::Strike(host, connection, loss.kind);
             self.schedule(now + loss.after, strike);
@@ -364,7 +363,7 @@ impl SimVm {
         for attempt in attempts {
             if self.rng.f64() < late {
                 let at = told + Duration::from_nanos(1) + LATEST.mul_f64(self.rng.f64());
-                let result = AttemptResult::Command(agent::end(Exit::Code(0), Duration::ZERO));
+                let result = AttemptResult::Command(plan::end(Exit::Code(0), Duration::ZERO));
                 let event = VmEvent::Ended {
                     host,
                     attempt,
@@ -385,31 +384,4 @@ impl SimVm {
 
 fn job_plan(jobs: &[JobPlan], sequence: u64) -> &JobPlan {
     &jobs[usize::try_from(sequence).expect("a small number") - 1]
-}
-
-fn host_info(plan: &HostPlan) -> HostInfo {
-    HostInfo {
-        report: HostReport {
-            node: plan.spec.name.clone(),
-            system: "x86_64 Linux".into(),
-            kernel: "simulated".into(),
-            cores: plan.slots,
-            slots: plan.slots,
-            memory_kib: 1 << 20,
-            load_hundredths: 0,
-            clock: 0,
-            containment: Containment::Subreaper,
-            directory: DirectoryReport::Scratch {
-                path: b"/tmp".to_vec().into(),
-                reason: None,
-            },
-            kills_user_processes: false,
-            neighbours: Vec::new(),
-            swept: Vec::new(),
-        },
-        release: "simulated".into(),
-        uploaded: 0,
-        start_time: plan.start_time,
-        round_trip: plan.latency * 2,
-    }
 }

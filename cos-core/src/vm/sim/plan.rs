@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::job::Exit;
-use crate::vm::host::{FailureKind, HostSpec};
+use crate::job::{CommandEnd, Exit, StreamTotals, Usage};
+use crate::vm::host::{FailureKind, HostInfo, HostSpec};
+use crate::wire::message::{Containment, DirectoryReport, HostReport};
 
 /// What a host does.
 #[derive(Clone, PartialEq, Debug)]
@@ -160,4 +161,45 @@ pub enum JobEnd {
     KillsSlot,
     /// It takes its agent down.
     KillsAgent,
+}
+
+/// How a command is said to have ended.
+pub(crate) fn end(exit: Exit, elapsed: Duration) -> CommandEnd {
+    CommandEnd {
+        exit,
+        usage: Usage::default(),
+        elapsed,
+        stdout: StreamTotals::default(),
+        stderr: StreamTotals::default(),
+        left_over: 0,
+        out_of_memory_kills: 0,
+    }
+}
+
+/// What a host tells of itself.
+pub(crate) fn host_info(plan: &HostPlan) -> HostInfo {
+    HostInfo {
+        report: HostReport {
+            node: plan.spec.name.clone(),
+            system: "x86_64 Linux".into(),
+            kernel: "simulated".into(),
+            cores: plan.slots,
+            slots: plan.slots,
+            memory_kib: 1 << 20,
+            load_hundredths: 0,
+            clock: 0,
+            containment: Containment::Subreaper,
+            directory: DirectoryReport::Scratch {
+                path: b"/tmp".to_vec().into(),
+                reason: None,
+            },
+            kills_user_processes: false,
+            neighbours: Vec::new(),
+            swept: Vec::new(),
+        },
+        release: "simulated".into(),
+        uploaded: 0,
+        start_time: plan.start_time,
+        round_trip: plan.latency * 2,
+    }
 }
