@@ -68,7 +68,7 @@ pub(super) struct Amount(pub(super) u64, pub(super) &'static str);
 impl Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(number, noun) = self;
-        match (number, noun.ends_with('s')) {
+        match (number, noun.ends_with('s') || noun.ends_with("sh")) {
             (1, _) => write!(f, "1 {noun}"),
             (_, true) => write!(f, "{number} {noun}es"),
             (_, false) => write!(f, "{number} {noun}s"),

@@ -33,3 +33,6 @@ pub use facts::{HostFacts, JobLabels, RunFacts};
 pub use lines::Ending;
 pub use model::{Counts, HostState, HostView, MissingCommand, Oldest, Phase, RunView, RunningJob};
 pub use settings::{Detail, Settings, Target, TerminalSize};
+
+#[cfg(test)]
+mod tests;

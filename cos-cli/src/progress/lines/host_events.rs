@@ -275,7 +275,7 @@ fn going_on(host: HostId, view: &RunView) -> String {
 fn lost(name: &str, loss: &HostLoss, requeued: u32, retry_in: Option<Duration>) -> Message {
     let jobs = Amount(u64::from(requeued), "job");
     let then = match retry_in {
-        Some(pause) => format!("tried again in {}", Coarse(pause)),
+        Some(pause) => format!("retry in {}", Coarse(pause)),
         None => "host left out".to_owned(),
     };
     let text = loss.to_string();

@@ -151,6 +151,3 @@ enum Trouble {
 fn message(message: Message) -> Vec<Statement> {
     vec![Statement::Message(message)]
 }
-
-#[cfg(test)]
-mod tests;

@@ -93,10 +93,7 @@ fn starting(view: &RunView) -> Statement {
         .filter_map(|host| host.slots)
         .map(u64::from)
         .sum();
-    let count = |wanted: fn(&HostView) -> bool| {
-        let number = hosts.iter().filter(|host| wanted(host)).count();
-        (number > 0).then_some(Amount(number as u64, "host"))
-    };
+    let count = |wanted: fn(&HostView) -> bool| hosts.iter().filter(|host| wanted(host)).count();
     let jobs = match view.total() {
         Some(total) => Amount(total, "job").to_string(),
         None => "jobs".to_owned(),
@@ -107,12 +104,12 @@ fn starting(view: &RunView) -> Statement {
         Amount(slots, "slot"),
         view.run()
     );
-    if let Some(down) = count(HostView::is_down) {
-        body.push_str(&format!(", {down} down"));
-    }
-    if let Some(coming) = count(is_on_its_way) {
-        body.push_str(&format!(", {coming} still connecting"));
-    }
+    body.push_str(&match (count(HostView::is_down), count(is_on_its_way)) {
+        (0, 0) => String::new(),
+        (down, 0) => format!(", {} down", Amount(down as u64, "host")),
+        (0, coming) => format!(", {} still connecting", Amount(coming as u64, "host")),
+        (down, coming) => format!(", {down} down, {coming} connecting"),
+    });
     body.push(')');
     Statement::Run {
         label: "Starting",

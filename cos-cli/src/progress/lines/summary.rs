@@ -17,7 +17,7 @@ pub enum Ending<'a> {
     Complete,
     /// It was stopped before, by this: `Ctrl-C`, `--halt`.
     Stopped {
-        /// What stopped it.
+        /// What stopped it, in a word.
         by: &'a str,
     },
 }
@@ -48,7 +48,7 @@ impl Reporter {
             Amount(total, "job")
         );
         if let Ending::Stopped { by } = ending {
-            body.push_str(&format!(", stopped by {by}"));
+            body.push_str(&format!(" (stopped: {by})"));
         }
         statements.push(Statement::Blank);
         statements.push(run_line("Summary", tone, body));

@@ -372,6 +372,3 @@ fn line(text: &[u8], columns: usize) -> String {
     let bytes = &text[..text.len().min(4 * (columns + 1))];
     text::truncate(&escape_line(bytes), columns).into_owned()
 }
-
-#[cfg(test)]
-mod tests;

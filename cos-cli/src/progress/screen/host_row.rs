@@ -61,9 +61,9 @@ fn slots(view: &RunView, host: &HostView) -> String {
     match (host.slots, &host.state) {
         (Some(slots), state) if *state != HostState::Closed => {
             let used = match state {
-                // Its jobs are in doubt: nobody knows what it uses.
-                HostState::Silent { .. } => 0,
-                _ => view.slots_used(host),
+                HostState::Up | HostState::Paused { .. } => view.slots_used(host),
+                // Where jobs are in doubt, nobody knows what they use.
+                _ => 0,
             };
             format!("{used}/{slots}")
         }
@@ -105,7 +105,8 @@ fn meter_of(view: &RunView, host: &HostView) -> String {
 
 fn detail(host: &HostView, oldest: Option<Oldest<'_>>, room: usize, now: Time) -> String {
     let until = |retry_at: Option<Time>| match retry_at {
-        Some(at) => format!(", next try in {}", Coarse(at.since(now))),
+        Some(at) if at > now => format!(", next try in {}", Coarse(at.since(now))),
+        Some(_) => ", next try now".to_owned(),
         None => String::new(),
     };
     match &host.state {
@@ -138,8 +139,11 @@ fn detail(host: &HostView, oldest: Option<Oldest<'_>>, room: usize, now: Time) -
                 0 => "lease over".to_owned(),
                 _ => format!("lease ends in {}", Coarse(lost_at.since(now))),
             };
-            let silence = Coarse(now.since(*heard));
-            format!("no answer for {silence}, {doubt} in doubt, {lease}")
+            let rest = format!("{}, {doubt} in doubt, {lease}", Coarse(now.since(*heard)));
+            match rest.len() + "no answer for ".len() <= room {
+                true => format!("no answer for {rest}"),
+                false => format!("silent {rest}"),
+            }
         }
         HostState::Failed { cause, retry_at } | HostState::Lost { cause, retry_at } => {
             let until = until(*retry_at);

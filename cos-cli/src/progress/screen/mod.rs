@@ -9,6 +9,9 @@ mod selection;
 mod terminal;
 mod total;
 
+#[cfg(test)]
+pub(super) use self::{picture::compose, selection::Selection as HostSelection};
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -206,7 +209,9 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Nothing is drawn by indicatif any more when its bar is dropped; what it wrote last is on the terminal.
-        self.finish();
+        // Where a panic passes, what it says shall stand below the last picture.
+        if !std::thread::panicking() {
+            self.finish();
+        }
     }
 }

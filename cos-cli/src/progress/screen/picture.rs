@@ -20,7 +20,7 @@ const MAX_NAME_NARROW: usize = 8;
 const LEFT_FREE: u16 = 2;
 
 /// The lines of the display: the run first, then the hosts. Never more than the terminal has rows, never wider.
-pub(super) fn compose(
+pub(in crate::progress) fn compose(
     view: &RunView,
     now: Time,
     size: TerminalSize,

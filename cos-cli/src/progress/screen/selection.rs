@@ -13,7 +13,7 @@ const OLD_JOB: Duration = Duration::from_secs(10);
 
 /// The hosts that are shown, by position; kept for a while so that lines do not jump about.
 #[derive(Debug, Default)]
-pub(super) struct Selection {
+pub(in crate::progress) struct Selection {
     shown: Vec<usize>,
     chosen_at: Time,
     /// What makes a new choice due at once.
