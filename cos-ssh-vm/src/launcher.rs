@@ -133,7 +133,8 @@ impl SshLauncher {
             Err(mut failure) => {
                 if let DeployFailure::Ended { words, .. } = &mut failure {
                     let last = tokio::time::timeout(LAST_WORDS, channel.last_words()).await;
-                    *words = last.unwrap_or_default();
+                    *words = format!("{words}\n{}", last.unwrap_or_default());
+                    *words = words.trim().to_owned();
                 }
                 Err(failure.host_failure(&request.host, &self.workers))
             }

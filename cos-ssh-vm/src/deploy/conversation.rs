@@ -86,7 +86,7 @@ where
         let line = progress
             .in_time(patience, opening.next_line(reader))
             .await?
-            .map_err(|error| progress.broken(error))?;
+            .map_err(|error| progress.broken(error, &opening))?;
         patience = ANSWER_LIMIT;
         let said = Said::parse(&line).ok_or_else(|| DeployFailure::Garbled {
             cause: format!("it said: {line}"),
@@ -220,11 +220,15 @@ impl Progress<'_> {
             })
     }
 
-    fn broken(&self, error: OpeningError) -> DeployFailure {
+    fn broken(&self, error: OpeningError, opening: &Opening) -> DeployFailure {
         match error {
+            // An account without a shell says so on standard output.
             OpeningError::Ended => DeployFailure::Ended {
                 stage: self.stage.clone(),
-                words: String::new(),
+                words: match opening.noise() {
+                    Some(HostNote::IgnoredLines { first, .. }) => first,
+                    _ => String::new(),
+                },
             },
             OpeningError::Preamble(error) => DeployFailure::Garbled {
                 cause: error.to_string(),

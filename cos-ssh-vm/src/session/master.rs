@@ -136,6 +136,8 @@ impl Master {
         let mut command = Command::new("ssh");
         command
             .args(reach.arguments(&socket))
+            // An ssh to a jump host does not inherit BatchMode; without a terminal it would open a window.
+            .env("SSH_ASKPASS_REQUIRE", "never")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -222,6 +224,8 @@ fn ending_of(status: ExitStatus) -> Ending {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn arguments(host_keys: HostKeys, ssh_config: Option<&str>) -> Vec<String> {
@@ -259,5 +263,24 @@ mod tests {
         let words = arguments(HostKeys::Known, None);
         assert!(words.contains(&"ConnectTimeout=3".to_owned()));
         assert!(words.contains(&"ServerAliveInterval=15".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_a_host_name_is_one_argument_behind_the_options(text in "-?[ -~\n\0]{0,20}") {
+            let Ok(host) = HostName::parse(&text) else { return Ok(()) };
+            let reach = Reach {
+                host,
+                ssh_config: None,
+                host_keys: HostKeys::Known,
+                connect_timeout: Duration::from_secs(10),
+                silence: Duration::from_secs(60),
+            };
+            let arguments = reach.arguments(Path::new("/run/x/0"));
+            let behind: Vec<_> = arguments.iter().skip_while(|word| *word != "--").collect();
+            prop_assert_eq!(behind, ["--", text.as_str()]);
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-+@:%/[]".contains(c);
+            prop_assert!(text.chars().all(plain) && !text.starts_with('-'));
+        }
     }
 }

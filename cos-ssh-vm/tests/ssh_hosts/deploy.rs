@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::*;
-use cos_core::vm::host::{HostNote, Stage};
+use cos_core::vm::host::{FailureKind, HostNote, Stage};
 use cos_ssh_vm::deploy::Workers;
 use cos_testlab::{Lab, Shell, TestHost};
 
@@ -173,4 +173,42 @@ fn a_busy_file_is_waited_for() {
         converse_with_echo(&mut channel).await;
         assert_eq!((channel.uploaded, &channel.notes[..]), (0, &[][..]));
     });
+}
+
+#[test]
+fn an_account_without_a_shell() {
+    let lab = Lab::new().unwrap();
+    let words = "This account is currently not available.";
+    let _host = lab
+        .host("ws01")
+        .sshd_option("ForceCommand", &format!("echo '{words}'; exit 1"))
+        .start()
+        .unwrap();
+    let mut launcher = launcher(&lab, "ws01", &workers(ECHO_WORKER));
+    let failure = run(launch(&mut launcher)).failure();
+    assert_eq!(failure.cause, words);
+    assert!(
+        failure
+            .headline
+            .contains("ended before the worker answered")
+    );
+    assert_eq!(failure.kind, FailureKind::Retry);
+}
+
+#[test]
+fn a_login_that_never_stops_printing() {
+    let lab = Lab::new().unwrap();
+    let host = lab
+        .host("ws01")
+        .sshd_option("ForceCommand", "exec yes")
+        .start()
+        .unwrap();
+    let mut launcher = launcher(&lab, "ws01", &workers(ECHO_WORKER));
+    let failure = run(launch(&mut launcher)).failure();
+    assert!(
+        failure.cause.contains("printed more than 65536 bytes"),
+        "{failure:?}"
+    );
+    assert_eq!(failure.kind, FailureKind::Permanent);
+    host.wait_for_no_processes(DEADLINE).unwrap();
 }

@@ -12,6 +12,7 @@ use cos_core::job::{
     Amounts, AttemptResult, CommandJob, Exit, JobDirectory, LinePart, Program, Stream,
 };
 use cos_core::vm::host::{HostFailure, HostInfo, HostLoss, HostNote};
+use cos_core::vm::local::LocalLauncher;
 use cos_core::vm::{VirtualMachine, VmCommand, VmEvent};
 use cos_core::wire::message::DirectoryReport;
 use cos_ssh_vm::deploy::Worker;
@@ -232,6 +233,117 @@ fn a_shared_directory_is_used_where_it_is_proved() {
         1,
         "no token is left"
     );
+}
+
+#[test]
+fn no_byte_of_the_environment_is_seen_by_a_shell() {
+    let lab = Lab::new().unwrap();
+    let every_byte: Vec<u8> = (1..=255).collect();
+    let expected: String = every_byte
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let hosts: Vec<TestHost> = Shell::installed()
+        .into_iter()
+        .map(|shell| lab.host(shell.name()).shell(shell).start().unwrap())
+        .collect();
+    let inventory = inventory(&lab, &hosts);
+    run(async {
+        let value = OsStr::from_bytes(&every_byte);
+        let mut machine = builder(&inventory)
+            .environment("EVERY_BYTE", value)
+            .start()
+            .unwrap();
+        for (host, id) in hosts.iter().zip((0..).map(HostId)) {
+            connect(&mut machine, id).await.1.unwrap();
+            let line = "printf %s \"$EVERY_BYTE\" | od -An -v -tx1 | tr -d ' \\n'";
+            assert_eq!(
+                run_line(&mut machine, id, line).await,
+                expected,
+                "{}",
+                host.name()
+            );
+        }
+    });
+}
+
+#[test]
+fn this_machine_works_beside_ssh_hosts() {
+    let lab = Lab::new().unwrap();
+    let _host = lab.host("ws01").start().unwrap();
+    let directory = lab.client_home();
+    let scratch = lab.shared_directory("scratch").unwrap();
+    let text = format!(
+        "{}\n[[host]]\nname = \"local\"\nslots = 3\nlocal_storage = {scratch:?}\n",
+        lab.hosts_toml(&["ws01"]).unwrap()
+    );
+    let inventory = Inventory::from_text(&text, Path::new("hosts.toml")).unwrap();
+    run(async {
+        let mut machine = builder(&inventory)
+            .local(LocalLauncher::executable(worker_executable().unwrap()))
+            .directory(StartDirectory::Shared(directory.clone()))
+            .start()
+            .unwrap();
+        let there = connect(&mut machine, FIRST).await.1.unwrap();
+        let here = connect(&mut machine, HostId(1)).await.1.unwrap();
+        assert!(matches!(
+            there.report.directory,
+            DirectoryReport::Scratch { .. }
+        ));
+        assert_eq!((here.report.slots, here.uploaded), (3, 0));
+        let printed = run_line(&mut machine, HostId(1), "echo $COS_HOST; pwd").await;
+        assert_eq!(printed, format!("local\n{}\n", directory.display()));
+        disconnect(&mut machine, HostId(1)).await;
+        disconnect(&mut machine, FIRST).await;
+    });
+}
+
+#[test]
+fn a_killed_client_leaves_nothing_behind() {
+    const CONFIGURATION: &str = "COS_TEST_HOSTS_TOML";
+    const NAME: &str = "machine::a_killed_client_leaves_nothing_behind";
+    if let Some(path) = std::env::var_os(CONFIGURATION) {
+        // The client: this test itself, started by the one below.
+        let text = std::fs::read_to_string(path).unwrap();
+        let inventory = Inventory::from_text(&text, Path::new("hosts.toml")).unwrap();
+        run(async {
+            let mut machine = builder(&inventory).start().unwrap();
+            connect(&mut machine, FIRST).await.1.unwrap();
+            start_line(&mut machine, FIRST, "setsid sleep 1000 & sleep 1000");
+            std::future::pending::<()>().await;
+        });
+    }
+    let lab = Lab::new().unwrap();
+    let host = lab.host("ws01").start().unwrap();
+    let file = lab.client_home().join("hosts.toml");
+    lab.write_hosts_toml(&file).unwrap();
+    let mut client = lab
+        .command(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(CONFIGURATION, &file)
+        .env("COS_WORKER", worker_executable().unwrap())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let sleepers = |host: &TestHost| {
+        let processes = host.processes();
+        processes
+            .iter()
+            .filter(|process| process.name == "sleep")
+            .count()
+    };
+    host.wait_until("two sleepers", DEADLINE, |host| sleepers(host) == 2)
+        .unwrap();
+    let control = lab.client_home().join("../run");
+    assert_eq!(std::fs::read_dir(&control).unwrap().count(), 1);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    host.wait_for_no_processes(DEADLINE).unwrap();
+    host.wait_until("no connection", DEADLINE, |host| {
+        host.sshd_processes().len() == 1
+    })
+    .unwrap();
+    assert_eq!(clients(&lab), [""; 0]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the tests share: launching over a lab, and a worker that is a shell script.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,4 +129,17 @@ pub(crate) fn leftovers(files: &[std::path::PathBuf]) -> Vec<&Path> {
         name.starts_with(".upload-") || name.starts_with(".probe-")
     };
     files.iter().map(AsRef::as_ref).filter(unfinished).collect()
+}
+
+/// The ssh processes that have been started with this lab's configuration and are still there.
+pub(crate) fn clients(lab: &Lab) -> Vec<String> {
+    let config = lab.ssh_config().display().to_string();
+    let output = Command::new("ps").args(["-eo", "args"]).output();
+    let list = output.expect("ps runs").stdout;
+    let lines = String::from_utf8_lossy(&list).into_owned();
+    lines
+        .lines()
+        .filter(|line| line.contains(&config))
+        .map(str::to_owned)
+        .collect()
 }

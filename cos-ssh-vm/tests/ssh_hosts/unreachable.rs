@@ -1,6 +1,5 @@
 //! Hosts that ssh does not reach: what is said of them, and what is done about them.
 
-use std::process::Command;
 use std::time::Duration;
 
 use crate::support::*;
@@ -18,19 +17,6 @@ fn failure(lab: &Lab, host: &str) -> HostFailure {
     let failure = launched.failure();
     assert_eq!(failure.stage, Stage::Connecting);
     failure
-}
-
-/// The ssh processes that have been started with this lab's configuration and are still there.
-fn clients(lab: &Lab) -> Vec<String> {
-    let config = lab.ssh_config().display().to_string();
-    let output = Command::new("ps").args(["-eo", "args"]).output();
-    let list = output.expect("ps runs").stdout;
-    let lines = String::from_utf8_lossy(&list).into_owned();
-    lines
-        .lines()
-        .filter(|line| line.contains(&config))
-        .map(str::to_owned)
-        .collect()
 }
 
 #[test]
