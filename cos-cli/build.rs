@@ -10,8 +10,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sha2::{Digest, Sha256};
-
 fn main() {
     println!("cargo::rerun-if-env-changed=COS_WORKER");
     let target = variable("TARGET")
@@ -108,17 +106,13 @@ fn watch(list: &Path) {
 /// Writes the constants that `src/worker.rs` includes.
 fn embed(worker: &Path, target: &str) {
     let bytes = fs::read(worker).unwrap_or_else(|error| panic!("{}: {error}", worker.display()));
-    let digest = Sha256::digest(&bytes);
-    let hexadecimal: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let out = PathBuf::from(variable("OUT_DIR"));
     fs::write(out.join("cos-worker"), &bytes).expect("OUT_DIR can be written");
     let source = format!(
         "/// The worker for [`TARGET`].\n\
-         pub static BYTES: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/cos-worker\"));\n\
-         /// Its SHA-256.\n\
-         pub const SHA256: &str = \"{hexadecimal}\";\n\
+         pub(super) static BYTES: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/cos-worker\"));\n\
          /// The target that it was built for.\n\
-         pub const TARGET: &str = \"{target}\";\n"
+         pub(super) const TARGET: &str = \"{target}\";\n"
     );
     fs::write(out.join("embedded_worker.rs"), source).expect("OUT_DIR can be written");
 }

@@ -18,3 +18,9 @@ pub const HALTED: u8 = 102;
 pub const INTERRUPTED: u8 = 130;
 /// Stopped by SIGTERM, as shells report it (128 + 15).
 pub const TERMINATED: u8 = 143;
+
+/// The code of a run that was stopped by a signal, as shells report it.
+#[must_use]
+pub fn of_signal(signal: i32) -> u8 {
+    u8::try_from(signal).map_or(INTERNAL_ERROR, |signal| signal.saturating_add(128))
+}

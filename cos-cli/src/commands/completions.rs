@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::Failure;
+use crate::failure::Failure;
 use crate::{arguments, exit_code};
 
 pub(super) fn write(shell: clap_complete::Shell, out: &mut dyn Write) -> Result<u8, Failure> {

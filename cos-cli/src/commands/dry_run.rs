@@ -2,19 +2,14 @@
 
 use std::io::Write;
 
-use super::Failure;
 use crate::arguments::RunArguments;
 use crate::exit_code;
+use crate::failure::Failure;
 use crate::message::Message;
 use crate::sources::{InputOptions, JobInputs, SourceError, StandardInput};
 use crate::template::Template;
 
 pub(super) fn dry_run(arguments: &RunArguments, out: &mut dyn Write) -> Result<u8, Failure> {
-    if !arguments.job.dry_run {
-        return Err(Failure::internal(Message::error(
-            "cos run is not in this build but for --dry-run",
-        )));
-    }
     let line = arguments
         .command_line()
         .map_err(|error| Failure::usage(Message::of_error(&error)))?;

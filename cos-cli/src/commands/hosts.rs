@@ -6,9 +6,9 @@ use comfy_table::{Table, presets};
 use cos_ssh_vm::inventory::{FoundBy, HostSpec, Inventory, Source};
 use serde::Serialize;
 
-use super::Failure;
 use crate::arguments::{HostsArguments, HostsError, TableFormat};
 use crate::exit_code;
+use crate::failure::Failure;
 
 pub(super) fn list(arguments: &HostsArguments, out: &mut dyn Write) -> Result<u8, Failure> {
     let failure = |error: HostsError| Failure::Rendered {

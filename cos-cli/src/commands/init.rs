@@ -5,9 +5,9 @@ use std::path::Path;
 
 use cos_ssh_vm::inventory::{create_starter, starter};
 
-use super::Failure;
 use crate::arguments::InitArguments;
 use crate::exit_code;
+use crate::failure::Failure;
 use crate::message::Message;
 
 const FILE: &str = "hosts.toml";

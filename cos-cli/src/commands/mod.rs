@@ -11,46 +11,15 @@ use std::process::ExitCode;
 
 use crate::arguments::{self, Command, MessageArguments, ParseFailure};
 use crate::exit_code;
+use crate::failure::Failure;
 use crate::message::{Message, Palette};
-
-/// Why a command ends early.
-#[derive(Debug)]
-enum Failure {
-    /// Say this and exit so.
-    Said { message: Message, exit_code: u8 },
-    /// Write this text as it is, and exit so.
-    Rendered { text: String, exit_code: u8 },
-    /// Whoever read standard output has gone: say nothing.
-    Closed,
-}
-
-impl Failure {
-    fn usage(message: Message) -> Self {
-        Self::Said {
-            message,
-            exit_code: exit_code::USAGE_ERROR,
-        }
-    }
-
-    fn internal(message: Message) -> Self {
-        Self::Said {
-            message,
-            exit_code: exit_code::INTERNAL_ERROR,
-        }
-    }
-
-    /// Standard output cannot be written.
-    fn stdout(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::internal(Message::error("cannot write standard output").cause(error)),
-        }
-    }
-}
+use crate::run;
 
 /// Carries out the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Started as a worker on this machine, this process does not get past this line.
+    cos_core::worker::init();
     let cli = match arguments::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(ParseFailure::Clap(error)) => {
@@ -66,10 +35,11 @@ pub fn main() -> ExitCode {
         }
     };
     let (outcome, messages) = match cli.command {
-        Command::Run(arguments) => (
+        Command::Run(arguments) if arguments.job.dry_run => (
             dry_run::dry_run(&arguments, &mut stdout()),
             Some(arguments.messages),
         ),
+        Command::Run(arguments) => (run::run(&arguments), Some(arguments.messages)),
         Command::Hosts(arguments) => (
             hosts::list(&arguments, &mut stdout()),
             Some(arguments.messages),

@@ -17,28 +17,28 @@ const CLASSES: u64 = 4096;
 
 /// What the rest of the run needs to know of a job while it is under way.
 #[derive(Clone, Debug)]
-pub struct JobRecord {
+pub(super) struct JobRecord {
     /// Its values.
-    pub row: Row,
+    pub(super) row: Row,
     /// Its command as people see it.
-    pub command: Vec<u8>,
+    pub(super) command: Vec<u8>,
     /// What begins each line of its output, with `--tag`.
-    pub tag: Option<Vec<u8>>,
+    pub(super) tag: Option<Vec<u8>>,
 }
 
 /// The records of the jobs under way, by their sequence numbers: bounded, since jobs are pulled only as slots free up.
 #[derive(Clone, Debug, Default)]
-pub struct JobRecords(Rc<RefCell<HashMap<u64, Rc<JobRecord>>>>);
+pub(super) struct JobRecords(Rc<RefCell<HashMap<u64, Rc<JobRecord>>>>);
 
 impl JobRecords {
     /// The record of a job under way.
     #[must_use]
-    pub fn of(&self, sequence: u64) -> Option<Rc<JobRecord>> {
+    pub(super) fn of(&self, sequence: u64) -> Option<Rc<JobRecord>> {
         self.0.borrow().get(&sequence).cloned()
     }
 
     /// Forgets a job that has ended.
-    pub fn forget(&self, sequence: u64) {
+    pub(super) fn forget(&self, sequence: u64) {
         self.0.borrow_mut().remove(&sequence);
     }
 
@@ -49,21 +49,21 @@ impl JobRecords {
 
 /// Makes jobs of rows.
 #[derive(Debug)]
-pub struct JobFactory {
+pub(super) struct JobFactory {
     /// The command.
-    pub template: Template,
+    pub(super) template: Template,
     /// The template of the tag, with `--tag` or `--tagstring`.
-    pub tag: Option<Template>,
+    pub(super) tag: Option<Template>,
     /// Whether each row is a command of its own.
-    pub rows_are_commands: bool,
+    pub(super) rows_are_commands: bool,
     /// What each job takes and where it may run.
-    pub needs: Needs,
+    pub(super) needs: Needs,
     /// Where each job starts.
-    pub directory: JobDirectory,
+    pub(super) directory: JobDirectory,
     /// How many bytes of each stream come back.
-    pub output_limit: u64,
+    pub(super) output_limit: u64,
     /// Where records go.
-    pub records: JobRecords,
+    pub(super) records: JobRecords,
 }
 
 impl JobFactory {
@@ -71,7 +71,7 @@ impl JobFactory {
     ///
     /// # Errors
     /// [`BindError`] when a value stands where no quoting makes it data.
-    pub fn job(&self, sequence: u64, row: Row) -> Result<Job<CommandEnd, u64>, BindError> {
+    pub(super) fn job(&self, sequence: u64, row: Row) -> Result<Job<CommandEnd, u64>, BindError> {
         let bound = self.template.bind(row.values(), sequence)?;
         // Commands with paths to be mapped are refused before the run.
         let program = match bound.program(|path| Ok::<_, Infallible>(path.to_vec())) {
@@ -88,20 +88,32 @@ impl JobFactory {
             Some(template) => Some(template.bind(row.values(), sequence)?.shown(None)),
             None => None,
         };
-        self.records.insert(sequence, JobRecord { row, command, tag });
+        self.records
+            .insert(sequence, JobRecord { row, command, tag });
         let job = CommandJob {
             directory: self.directory.clone(),
             output_limit: self.output_limit,
             ..CommandJob::new(sequence, program)
         };
-        Ok(Job::command(job).needs(self.needs.clone()).class(class).extra(sequence))
+        Ok(Job::command(job)
+            .needs(self.needs.clone())
+            .class(class)
+            .extra(sequence))
     }
 }
 
 /// Commands that begin with the same word need the same tool.
 fn class_of(command: &[u8]) -> ClassId {
-    let word = command.split(u8::is_ascii_whitespace).find(|word| !word.is_empty());
+    let word = command
+        .split(u8::is_ascii_whitespace)
+        .find(|word| !word.is_empty());
     let mut hasher = DefaultHasher::new();
     word.hash(&mut hasher);
     ClassId((hasher.finish() % CLASSES) as u32)
+}
+
+impl crate::progress::JobLabels for JobRecords {
+    fn command(&self, index: u64) -> Option<std::borrow::Cow<'_, [u8]>> {
+        self.of(index + 1).map(|job| job.command.clone().into())
+    }
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 /// How urgently the run is to end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Urgency {
+pub(super) enum Urgency {
     /// It goes on.
     #[default]
     Go,
@@ -28,17 +28,17 @@ pub enum Urgency {
 
 /// What signals have asked for so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Demand {
+pub(super) struct Demand {
     /// How urgently.
-    pub urgency: Urgency,
+    pub(super) urgency: Urgency,
     /// The signal that first asked for an end; its number decides the exit code.
-    pub first: Option<i32>,
+    pub(super) first: Option<i32>,
 }
 
 impl Demand {
     /// What a further signal makes of it.
     #[must_use]
-    pub fn after(self, signal: i32) -> Self {
+    pub(super) fn after(self, signal: i32) -> Self {
         let urgency = match (signal, self.urgency) {
             (SIGHUP, Urgency::Go) => Urgency::Finish,
             (SIGHUP, other) => other,
@@ -48,7 +48,10 @@ impl Demand {
             (_, Urgency::Finish) => Urgency::End,
             (_, Urgency::End | Urgency::Leave) => Urgency::Leave,
         };
-        Self { urgency, first: self.first.or(Some(signal)) }
+        Self {
+            urgency,
+            first: self.first.or(Some(signal)),
+        }
     }
 }
 
@@ -56,14 +59,16 @@ impl Demand {
 ///
 /// # Errors
 /// When the handlers cannot be installed or the system has no thread left.
-pub fn listen() -> io::Result<watch::Receiver<Demand>> {
+pub(super) fn listen() -> io::Result<watch::Receiver<Demand>> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let (sender, receiver) = watch::channel(Demand::default());
-    thread::Builder::new().name("cos-signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            sender.send_modify(|demand| *demand = demand.after(signal));
-        }
-    })?;
+    thread::Builder::new()
+        .name("cos-signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                sender.send_modify(|demand| *demand = demand.after(signal));
+            }
+        })?;
     Ok(receiver)
 }
 
@@ -72,7 +77,10 @@ mod tests {
     use super::*;
 
     fn demanded(signals: &[i32]) -> Urgency {
-        signals.iter().fold(Demand::default(), |demand, signal| demand.after(*signal)).urgency
+        signals
+            .iter()
+            .fold(Demand::default(), |demand, signal| demand.after(*signal))
+            .urgency
     }
 
     #[test]

@@ -7,20 +7,20 @@ use crate::exit_code;
 
 /// Counts of jobs by their outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Ended well.
-    pub succeeded: u64,
+    pub(super) succeeded: u64,
     /// Ended badly: exit code, signal, timeout, quarantine.
-    pub failed: u64,
+    pub(super) failed: u64,
     /// Were cancelled while they ran or waited.
-    pub cancelled: u64,
+    pub(super) cancelled: u64,
     /// Could not be run, since no host was left for them.
-    pub not_run: u64,
+    pub(super) not_run: u64,
 }
 
 /// Why a run stopped before the end of its jobs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stop {
+pub(super) enum Stop {
     /// A signal asked for it.
     Signal(i32),
     /// `--halt` was met.
@@ -29,13 +29,15 @@ pub enum Stop {
     NoHost,
     /// Standard output was closed by its reader.
     OutputClosed,
-    /// This machine failed the run: a full disk, an unreadable input.
+    /// The input cannot be read further, or holds a job that cannot be.
+    Input,
+    /// This machine failed the run, such as by a full disk.
     Internal,
 }
 
 impl Tally {
     /// Counts one outcome.
-    pub fn count<T>(&mut self, result: &Result<T, TaskError>) {
+    pub(super) fn count<T>(&mut self, result: &Result<T, TaskError>) {
         let field = match result {
             Ok(_) => &mut self.succeeded,
             Err(TaskError::Cancelled { .. }) => &mut self.cancelled,
@@ -49,23 +51,24 @@ impl Tally {
 
     /// All jobs that have an outcome.
     #[must_use]
-    pub fn total(&self) -> u64 {
+    pub(super) fn total(&self) -> u64 {
         self.succeeded + self.failed + self.cancelled + self.not_run
     }
 
     /// Whether `--halt` is met.
     #[must_use]
-    pub fn halts(&self, halt: Halt, total: Option<u64>) -> Option<HaltUrgency> {
+    pub(super) fn halts(&self, halt: Halt, total: Option<u64>) -> Option<HaltUrgency> {
         halt.verdict(self.failed, self.succeeded, total)
     }
 
     /// The exit code of the run.
     #[must_use]
-    pub fn exit_code(&self, stop: Option<Stop>) -> u8 {
+    pub(super) fn exit_code(&self, stop: Option<Stop>) -> u8 {
         match stop {
             Some(Stop::Signal(signal)) => exit_code::of_signal(signal),
             Some(Stop::Halt) => exit_code::HALTED,
             Some(Stop::NoHost) => exit_code::NO_USABLE_HOST,
+            Some(Stop::Input) => exit_code::USAGE_ERROR,
             Some(Stop::Internal) => exit_code::INTERNAL_ERROR,
             Some(Stop::OutputClosed) | None if self.not_run > 0 => exit_code::NO_USABLE_HOST,
             Some(Stop::OutputClosed) | None if self.failed > 0 => exit_code::JOBS_FAILED,
@@ -93,8 +96,13 @@ mod tests {
         }));
         assert_eq!(tally.exit_code(None), exit_code::JOBS_FAILED);
         assert_eq!(tally.exit_code(Some(Stop::Halt)), exit_code::HALTED);
-        assert_eq!(tally.exit_code(Some(Stop::Signal(15))), exit_code::TERMINATED);
-        tally.count::<()>(&Err(TaskError::NoHostLeft { cause: String::new() }));
+        assert_eq!(
+            tally.exit_code(Some(Stop::Signal(15))),
+            exit_code::TERMINATED
+        );
+        tally.count::<()>(&Err(TaskError::NoHostLeft {
+            cause: String::new(),
+        }));
         assert_eq!(tally.exit_code(None), exit_code::NO_USABLE_HOST);
         assert_eq!(tally.total(), 3);
     }

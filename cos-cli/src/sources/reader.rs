@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
@@ -13,12 +14,17 @@ use super::{JobInputs, Row, SourceError};
 /// Rows read ahead. Lists shorter than this are known to their end at once, so that the display has a total.
 const READ_AHEAD: usize = 2048;
 
+/// How long an empty input may take to be known as such before hosts are reached.
+const SOON: Duration = Duration::from_millis(200);
+
 /// A stream of job inputs, read ahead by a bounded number of rows.
 ///
 /// Dropping it ends its thread at the next row; a thread that waits for standard input stays until the process ends.
 #[derive(Debug)]
 pub struct InputReader {
     rows: mpsc::Receiver<Result<Row, SourceError>>,
+    /// A row that was looked at and not yet taken.
+    peeked: Option<Result<Row, SourceError>>,
     total: Arc<OnceLock<u64>>,
 }
 
@@ -47,12 +53,32 @@ impl InputReader {
                 }
                 let _ = counted.set(count);
             })?;
-        Ok(Self { rows, total })
+        Ok(Self {
+            rows,
+            peeked: None,
+            total,
+        })
     }
 
     /// The next row; `None` at the end. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<Row, SourceError>> {
-        self.rows.recv().await
+        match self.peeked.take() {
+            Some(row) => Some(row),
+            None => self.rows.recv().await,
+        }
+    }
+
+    /// Whether the input ends before its first row and says so soon. An input that takes longer to begin is taken to
+    /// have rows.
+    pub async fn is_empty_soon(&mut self) -> bool {
+        match tokio::time::timeout(SOON, self.next()).await {
+            Ok(None) => true,
+            Ok(row) => {
+                self.peeked = row;
+                false
+            }
+            Err(_) => false,
+        }
     }
 
     /// How many rows there are in all, once that is known: at once for arguments, else when the input was read to its end,
@@ -73,6 +99,9 @@ impl Stream for InputReader {
     type Item = Result<Row, SourceError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.rows.poll_recv(context)
+        match self.peeked.take() {
+            Some(row) => Poll::Ready(Some(row)),
+            None => self.rows.poll_recv(context),
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::TimeLimit;
+
 /// What the kernel goes by. The defaults suit a lab of workstations.
 #[derive(Clone, PartialEq, Debug)]
 pub struct KernelConfig {
@@ -22,8 +24,8 @@ pub struct KernelConfig {
     pub grace: Duration,
     /// How long beyond its grace an attempt may take to be gone. A host that needs longer does not obey and is dropped.
     pub stop_margin: Duration,
-    /// From which percentage of the median of its class's successes an attempt is called slow; `None`: never.
-    pub slow_percent: Option<u32>,
+    /// From when on an attempt is called slow.
+    pub slow: TimeLimit,
     /// How many successes of a class make its median known.
     pub median_samples: u64,
     /// The least that a percentage of a median means: milliseconds say nothing about a task.
@@ -49,7 +51,7 @@ impl Default for KernelConfig {
             doubt: Duration::from_secs(10),
             grace: Duration::from_secs(10),
             stop_margin: Duration::from_secs(60),
-            slow_percent: Some(300),
+            slow: TimeLimit::OfMedian(300),
             median_samples: 10,
             median_floor: Duration::from_secs(1),
             reserve_after: Duration::from_secs(10),

@@ -69,20 +69,23 @@ impl Kernel {
     }
 
     fn limit(&self, task: &Task) -> Option<Duration> {
-        match task.policy.limit {
-            TimeLimit::Never => None,
-            TimeLimit::After(limit) => Some(limit),
-            TimeLimit::OfMedian(percent) => {
-                let class = self.classes.get(task.class)?;
-                class.share_of_median(&self.config, percent)
-            }
-        }
+        self.resolve(task.policy.limit, task.class)
     }
 
     fn slow_threshold(&self, class: ClassId) -> Option<Duration> {
-        let percent = self.config.slow_percent?;
-        let class = self.classes.get(class)?;
-        class.share_of_median(&self.config, percent)
+        self.resolve(self.config.slow, class)
+    }
+
+    /// What a limit means for a class now; a median that is not known yet limits nothing.
+    fn resolve(&self, limit: TimeLimit, class: ClassId) -> Option<Duration> {
+        match limit {
+            TimeLimit::Never => None,
+            TimeLimit::After(limit) => Some(limit),
+            TimeLimit::OfMedian(percent) => {
+                let class = self.classes.get(class)?;
+                class.share_of_median(&self.config, percent)
+            }
+        }
     }
 
     /// An attempt may have run as long as it may: it is stopped, or its limit has risen meanwhile.

@@ -1,0 +1,303 @@
+//! The program that `cos run` runs on the OS: takes results, watches signals and `--halt`, moves the display.
+
+use std::cell::RefCell;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use cos_core::job::{CommandEnd, Job, TaskError};
+use cos_core::kernel::TaskPolicy;
+use cos_core::{Done, clock, dispatch_stream};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::jobs::JobFactory;
+use super::plan::{self, Plan};
+use super::signals::{Demand, Urgency};
+use super::tally::{Stop, Tally};
+use crate::arguments::{Halt, HaltUrgency, RunArguments};
+use crate::failure::Failure;
+use crate::message::Message;
+use crate::progress::{Display, Phase};
+use crate::sources::InputReader;
+
+/// How often the display moves: ten times a second.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// How a run ended, as far as its jobs go.
+pub(super) struct Verdict {
+    /// Why it stopped early.
+    pub(super) stop: Option<Stop>,
+    /// What is to be said about that.
+    pub(super) message: Option<Message>,
+}
+
+pub(super) struct Conduct {
+    input: InputReader,
+    factory: JobFactory,
+    policy: TaskPolicy,
+    halt: Halt,
+    delay: Duration,
+    display: Rc<RefCell<Display>>,
+    demands: watch::Receiver<Demand>,
+    trouble: watch::Receiver<Option<Stop>>,
+    tally: Rc<RefCell<Tally>>,
+}
+
+/// Why the input gave no further job.
+type InputFailure = Rc<RefCell<Option<Message>>>;
+
+type Jobs = Pin<Box<dyn Stream<Item = Job<CommandEnd, u64>>>>;
+
+impl Conduct {
+    pub(super) fn new(
+        arguments: &RunArguments,
+        plan: Plan,
+        display: Rc<RefCell<Display>>,
+        demands: watch::Receiver<Demand>,
+        trouble: watch::Receiver<Option<Stop>>,
+    ) -> Self {
+        Self {
+            input: plan.input,
+            factory: plan.factory,
+            policy: plan.policy,
+            halt: arguments.limits.halt,
+            delay: arguments.limits.delay,
+            display,
+            demands,
+            trouble,
+            tally: Rc::default(),
+        }
+    }
+
+    /// The counts, which grow while the run goes on.
+    pub(super) fn tally(&self) -> Rc<RefCell<Tally>> {
+        Rc::clone(&self.tally)
+    }
+
+    /// Runs all jobs, or until something stops the run. What still runs then is cancelled.
+    pub(super) async fn run(self) -> Verdict {
+        let Self {
+            input,
+            factory,
+            policy,
+            halt,
+            delay,
+            display,
+            demands,
+            trouble,
+            tally,
+        } = self;
+        let total = input.total_handle();
+        let input_failure = InputFailure::default();
+        let jobs = jobs(input, factory, delay, Rc::clone(&input_failure));
+        let results = match dispatch_stream(jobs).policy(policy).stream() {
+            Ok(results) => results,
+            Err(error) => {
+                let message = Some(Message::error(error));
+                return Verdict {
+                    stop: Some(Stop::Internal),
+                    message,
+                };
+            }
+        };
+        let mut results = pin!(results);
+        let mut state = State {
+            halt,
+            display,
+            tally,
+            total,
+            stop: None,
+            message: None,
+        };
+        let (mut demands, mut trouble) = (demands, trouble);
+        let mut frames = tokio::time::interval(FRAME);
+        frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let next = tokio::select! {
+                biased;
+                Ok(()) = demands.changed() => {
+                    let demand = *demands.borrow_and_update();
+                    state.demanded(demand, results.under_way())
+                }
+                Ok(()) = trouble.changed() => {
+                    let stop = *trouble.borrow_and_update();
+                    stop.map_or(Next::Go, |stop| state.stop_now(stop))
+                }
+                done = results.next() => match done {
+                    Some(done) => state.take(done),
+                    None => break,
+                },
+                _ = frames.tick() => {
+                    state.tick();
+                    Next::Go
+                }
+            };
+            match next {
+                Next::Go => {}
+                Next::StopSoon => results.stop_source(),
+                Next::StopNow => break,
+            }
+        }
+        if let Some(message) = input_failure.take() {
+            state.stop.get_or_insert(Stop::Input);
+            state.message.get_or_insert(message);
+        }
+        Verdict {
+            stop: state.stop,
+            message: state.message,
+        }
+    }
+}
+
+/// What the run does next.
+enum Next {
+    Go,
+    StopSoon,
+    StopNow,
+}
+
+struct State {
+    halt: Halt,
+    display: Rc<RefCell<Display>>,
+    tally: Rc<RefCell<Tally>>,
+    total: Arc<OnceLock<u64>>,
+    stop: Option<Stop>,
+    message: Option<Message>,
+}
+
+impl State {
+    fn take(&mut self, done: Done<CommandEnd, u64>) -> Next {
+        self.tally.borrow_mut().count(&done.result);
+        match &done.result {
+            Err(error @ TaskError::NoHostLeft { cause }) => {
+                if self.stop.is_none() {
+                    self.message = Some(no_host(error, cause));
+                }
+                self.stop_soon(Stop::NoHost)
+            }
+            Err(TaskError::CommandMissing { exit }) => {
+                if self.stop.is_none() {
+                    let message =
+                        Message::error(format!("no host has this command: {exit} on every one"));
+                    self.message = Some(message.hint(
+                        "is it in the PATH of a non-interactive login? `setup` in hosts.toml can put it there",
+                    ));
+                }
+                self.stop_now(Stop::NoHost)
+            }
+            _ => {
+                let halts = self
+                    .tally
+                    .borrow()
+                    .halts(self.halt, self.total.get().copied());
+                match halts {
+                    None => Next::Go,
+                    Some(HaltUrgency::Soon) => self.stop_soon(Stop::Halt),
+                    Some(HaltUrgency::Now) => self.stop_now(Stop::Halt),
+                }
+            }
+        }
+    }
+
+    fn demanded(&mut self, demand: Demand, under_way: usize) -> Next {
+        let signal = demand.first.unwrap_or(2);
+        match demand.urgency {
+            Urgency::Go => Next::Go,
+            Urgency::Finish => {
+                let message = Message::note(match under_way {
+                    1 => "finishing 1 job; again to stop it".to_owned(),
+                    number => format!("finishing {number} jobs; again to stop them"),
+                });
+                self.display.borrow_mut().message(message);
+                self.stop_soon(Stop::Signal(signal))
+            }
+            Urgency::End | Urgency::Leave => {
+                self.stop = Some(Stop::Signal(signal));
+                self.stop_now(Stop::Signal(signal))
+            }
+        }
+    }
+
+    fn stop_soon(&mut self, stop: Stop) -> Next {
+        self.stop.get_or_insert(stop);
+        self.display.borrow_mut().set_phase(Phase::Finishing);
+        Next::StopSoon
+    }
+
+    fn stop_now(&mut self, stop: Stop) -> Next {
+        self.stop.get_or_insert(stop);
+        self.display.borrow_mut().set_phase(Phase::Stopping);
+        Next::StopNow
+    }
+
+    fn tick(&self) {
+        let mut display = self.display.borrow_mut();
+        if let Some(total) = self.total.get() {
+            display.set_total(*total);
+        }
+        display.tick(clock::now());
+    }
+}
+
+fn no_host(error: &TaskError, cause: &str) -> Message {
+    match cause.is_empty() {
+        true => Message::error(error),
+        false => Message::error("no host is left that could run the jobs").cause(cause),
+    }
+}
+
+/// The jobs of the input, made as they are asked for. Ends early when the input cannot be read or a value cannot be
+/// quoted; `failure` then says why.
+fn jobs(input: InputReader, factory: JobFactory, delay: Duration, failure: InputFailure) -> Jobs {
+    struct Source {
+        input: InputReader,
+        factory: JobFactory,
+        sequence: u64,
+        delay: Duration,
+        not_before: Instant,
+        failure: InputFailure,
+    }
+    let source = Source {
+        input,
+        factory,
+        sequence: 0,
+        delay,
+        not_before: Instant::now(),
+        failure,
+    };
+    let jobs = stream::unfold(source, |mut source| async move {
+        let row = source.input.next().await?;
+        let said = |failure: Failure| match failure {
+            Failure::Said { message, .. } => Some(message),
+            Failure::Rendered { text, .. } => Some(Message::error(text)),
+            Failure::Closed => None,
+        };
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                *source.failure.borrow_mut() = said(plan::of_source(error));
+                return None;
+            }
+        };
+        source.sequence += 1;
+        let sequence = source.sequence;
+        match source.factory.job(sequence, row) {
+            Ok(job) => {
+                if !source.delay.is_zero() {
+                    tokio::time::sleep_until(source.not_before).await;
+                    source.not_before = Instant::now() + source.delay;
+                }
+                Some((job, source))
+            }
+            Err(error) => {
+                let message = Message::error(format!("job {sequence}: {error}")).hint(error.hint());
+                *source.failure.borrow_mut() = Some(message);
+                None
+            }
+        }
+    });
+    Box::pin(jobs)
+}
