@@ -215,12 +215,12 @@ impl Reporter {
             .map(|missing| missing.words.as_str())
             .filter(|words| !words.is_empty());
         let said = match (words, exit) {
-            (Some(words), _) => words.to_owned(),
+            (Some(words), _) => without_shell(words).to_owned(),
             (None, Exit::NOT_EXECUTABLE) => format!("{exit}: the command cannot be executed"),
             (None, _) => format!("{exit}: the command was not found"),
         };
         message(Message::warning(format_args!(
-            "{name}: {said}; its jobs move to other hosts, and it gets no more of them"
+            "{name}: {said}; its jobs move to other hosts, no more go there"
         )))
     }
 
@@ -259,6 +259,21 @@ impl Reporter {
     }
 }
 
+/// What a shell says of a command, without its own name and line: `/bin/sh: 1: ngspice: not found`.
+fn without_shell(words: &str) -> &str {
+    let mut parts = words.splitn(3, ": ");
+    let (Some(shell), Some(line), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+        return words;
+    };
+    let number = line.strip_prefix("line ").unwrap_or(line);
+    let is_line = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if shell.ends_with("sh") && is_line {
+        rest
+    } else {
+        words
+    }
+}
+
 /// With how many hosts a run goes on that can do without this one.
 fn going_on(host: HostId, view: &RunView) -> String {
     let others = view.hosts().iter().enumerate();
@@ -285,4 +300,23 @@ fn lost(name: &str, loss: &HostLoss, requeued: u32, retry_in: Option<Duration>) 
         lines.next().unwrap_or_default().trim_end(),
     ));
     lines.fold(told, |told, line| told.cause(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_does_not_name_itself() {
+        let told = "ngspice: command not found";
+        for words in [
+            "bash: line 1: ngspice: command not found",
+            "/bin/sh: 12: ngspice: command not found",
+            told,
+        ] {
+            assert_eq!(without_shell(words), told);
+        }
+        assert_eq!(without_shell("cash: 1"), "cash: 1");
+        assert_eq!(without_shell("x: 1: y"), "x: 1: y");
+    }
 }

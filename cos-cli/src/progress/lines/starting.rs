@@ -132,12 +132,10 @@ fn not_shared(view: &RunView, elsewhere: &[(HostId, String)]) -> Option<Statemen
         ),
     };
     let message = Message::warning(format_args!(
-        "this directory is not shared with {named}: jobs there run in an empty scratch directory"
+        "the working directory is not shared with {named}; jobs run in an empty scratch directory there"
     ))
     .cause(format_args!("{}: {reason}", name(first)))
-    .hint(
-        "where the same tree has another path, name it in `mirrored_storage` of hosts.toml; \
-         where nothing is shared, --workdir names a directory of the host's own",
-    );
+    .hint("the same tree under another path: name it in `mirrored_storage` of hosts.toml")
+    .hint("a directory of the hosts' own: --workdir DIR");
     Some(Statement::Message(message))
 }

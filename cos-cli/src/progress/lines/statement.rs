@@ -5,6 +5,9 @@ use crate::message::{Message, Palette};
 use crate::progress::line::{LABEL_WIDTH, Line, Tone};
 use crate::progress::text;
 
+/// The columns of most labels, so that what follows a count begins in one column.
+const COUNTED_LABEL_WIDTH: usize = 5;
+
 /// One thing that is said above the progress display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::progress) enum Statement {
@@ -56,7 +59,10 @@ impl Statement {
         };
         let head = match &form.margin {
             Margin::Aligned => Line::labelled(tone, label),
-            Margin::Counted(count) => Line::new().plain(count).with(tone, label).plain(" "),
+            Margin::Counted(count) => {
+                let label = format!("{label:COUNTED_LABEL_WIDTH$}");
+                Line::new().plain(count).with(tone, label).plain(" ")
+            }
         };
         let body = match self {
             Self::Job(job) => job.body(form.columns, head.width()),

@@ -60,12 +60,12 @@ fn task_error() -> impl Strategy<Value = TaskError> {
             end: None,
             tries: 1
         }),
-        (any::<u32>(), ".*").prop_map(|(crashes, cause)| TaskError::Quarantined {
+        (any::<u32>(), ".{0,30}").prop_map(|(crashes, cause)| TaskError::Quarantined {
             host: String::new(),
             crashes,
             cause
         }),
-        ".*".prop_map(|cause| TaskError::NoHostLeft { cause }),
+        ".{0,30}".prop_map(|cause| TaskError::NoHostLeft { cause }),
         Just(TaskError::CommandMissing {
             exit: Exit::NOT_FOUND
         }),
@@ -82,12 +82,12 @@ fn again_cause() -> impl Strategy<Value = AgainCause> {
                 tries,
             }
         }),
-        (any::<u32>(), ".*").prop_map(|(crashes, cause)| AgainCause::Crash {
+        (any::<u32>(), ".{0,30}").prop_map(|(crashes, cause)| AgainCause::Crash {
             crashes,
             limit: 3,
             cause
         }),
-        ".*".prop_map(|cause| AgainCause::NotStarted { cause }),
+        ".{0,30}".prop_map(|cause| AgainCause::NotStarted { cause }),
         Just(AgainCause::CommandMissing {
             exit: Exit::NOT_FOUND
         }),
@@ -106,21 +106,23 @@ fn host_event() -> impl Strategy<Value = RunEvent> {
             host,
             info: Arc::new(host_info(slots))
         }),
-        (host(), ".*", ".*", pause.clone()).prop_map(|(host, headline, cause, retry_in)| {
-            let failure = HostFailure {
-                stage: Stage::Connecting,
-                headline,
-                cause,
-                cure: None,
-                kind: FailureKind::Retry,
-            };
-            RunEvent::HostFailed {
-                host,
-                failure: Arc::new(failure),
-                retry_in,
+        (host(), ".{0,30}", ".{0,30}", pause.clone()).prop_map(
+            |(host, headline, cause, retry_in)| {
+                let failure = HostFailure {
+                    stage: Stage::Connecting,
+                    headline,
+                    cause,
+                    cure: None,
+                    kind: FailureKind::Retry,
+                };
+                RunEvent::HostFailed {
+                    host,
+                    failure: Arc::new(failure),
+                    retry_in,
+                }
             }
-        }),
-        (host(), ".*", any::<u32>(), pause.clone()).prop_map(
+        ),
+        (host(), ".{0,30}", any::<u32>(), pause.clone()).prop_map(
             |(host, cause, requeued, retry_in)| {
                 RunEvent::HostLost {
                     host,
@@ -152,11 +154,11 @@ fn host_event() -> impl Strategy<Value = RunEvent> {
             }
         }),
         host().prop_map(|host| RunEvent::HostResumed { host }),
-        (host(), ".*").prop_map(|(host, first)| RunEvent::HostNote {
+        (host(), ".{0,30}").prop_map(|(host, first)| RunEvent::HostNote {
             host,
             note: HostNote::IgnoredLines { lines: 1, first }
         }),
-        (host(), proptest::collection::vec(".*", 0..3))
+        (host(), proptest::collection::vec(".{0,30}", 0..3))
             .prop_map(|(host, left)| RunEvent::HostClosed { host, left }),
     ]
 }
