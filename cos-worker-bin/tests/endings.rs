@@ -280,6 +280,47 @@ fn an_agent_that_hears_nothing_for_a_lease_ends() {
 }
 
 #[test]
+fn an_agent_that_was_stopped_beyond_its_lease_fences_itself() {
+    let mut host = Host::start();
+    let mut preparation = preparation(host.path());
+    let lease = Duration::from_secs(1);
+    preparation.lease = lease;
+    host.prepare(preparation).unwrap();
+    let attempt = host.shell("echo ready; sleep 1000");
+    host.wait_for_output(attempt, "ready");
+    let agent = host.process("cos-agent");
+    kill(agent, Signal::STOP);
+    let began = std::time::Instant::now();
+    while began.elapsed() < lease + Duration::from_millis(200) {
+        host.say(ToAgent::Heartbeat { stamp: 1 });
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // What came meanwhile was meant for a living agent: it must not act on it.
+    let late = host.shell("touch late");
+    kill(agent, Signal::CONT);
+    host.wait_for_end();
+    host.assert_gone_within(Duration::from_secs(2));
+    let of_late = |message: &FromAgent| matches!(message, FromAgent::Started { attempt, .. } if *attempt == late);
+    assert!(!host.passed.iter().any(of_late), "{:?}", host.passed);
+    assert!(!host.path().join("late").exists());
+    let (_, words) = host.bridge_end();
+    assert!(words.contains("silent"), "{words}");
+}
+
+#[test]
+fn an_attempt_that_comes_twice_is_a_broken_client() {
+    let mut host = Host::ready();
+    let attempt = host.shell("echo ready; sleep 1000");
+    host.wait_for_output(attempt, "ready");
+    let mut job = cos_core::job::CommandJob::shell(1, "true");
+    job.sequence = attempt.task.0;
+    host.start_job(job);
+    host.wait_for_end();
+    let (_, words) = host.bridge_end();
+    assert!(words.contains("an attempt came twice"), "{words}");
+}
+
+#[test]
 fn a_shutdown_with_grace_lets_jobs_end() {
     let mut host = Host::ready();
     let attempt =

@@ -156,6 +156,25 @@ fn a_setup_that_fails_leaves_the_host_out() {
 }
 
 #[test]
+fn an_environment_beyond_the_kernels_limit_leaves_the_host_out() {
+    let mut host = Host::start();
+    let mut wanted = preparation(host.path());
+    let value = ByteBuf::from(vec![b'x'; 140 * 1024]);
+    wanted.environment = vec![(ByteBuf::from(b"LARGE".to_vec()), value)];
+    let Err(PrepareError::Other { cause }) = host.prepare(wanted) else {
+        panic!("it was taken");
+    };
+    assert!(cause.contains("no slot process"), "{cause}");
+    let mut wanted = preparation(host.path());
+    let name = ByteBuf::from(b"A=B".to_vec());
+    wanted.environment = vec![(name, ByteBuf::new())];
+    let Err(PrepareError::Other { cause }) = host.prepare(wanted) else {
+        panic!("it was taken");
+    };
+    assert!(cause.contains("`A=B`"), "{cause}");
+}
+
+#[test]
 fn a_setup_that_takes_too_long_is_killed_with_all_it_started() {
     let mut host = Host::start();
     let mut wanted = preparation(host.path());

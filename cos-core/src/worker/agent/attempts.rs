@@ -35,6 +35,8 @@ pub(super) enum Refused {
     TooLarge(Amounts),
     /// [`QUEUE_LIMIT`] attempts wait.
     TooMany,
+    /// It is here already.
+    Known,
 }
 
 impl Attempts {
@@ -52,6 +54,9 @@ impl Attempts {
     pub(super) fn push(&mut self, waiting: Waiting) -> Result<(), Refused> {
         if !waiting.amounts.fits(self.total) {
             return Err(Refused::TooLarge(self.total));
+        }
+        if self.running.contains_key(&waiting.attempt) {
+            return Err(Refused::Known);
         }
         if self.queue.len() >= QUEUE_LIMIT {
             return Err(Refused::TooMany);
@@ -182,6 +187,9 @@ mod tests {
         let mut attempts = Attempts::new(Amounts::cores(2));
         let refused = Err(Refused::TooLarge(Amounts::cores(2)));
         assert_eq!(attempts.push(waiting(1, 3)), refused);
+        attempts.push(waiting(2, 1)).unwrap();
+        assert_eq!(started(&mut attempts), [(1, 2)]);
+        assert_eq!(attempts.push(waiting(2, 1)), Err(Refused::Known));
     }
 
     #[test]

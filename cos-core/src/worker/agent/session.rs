@@ -21,8 +21,11 @@ use crate::wire::message::{AgentHello, ClientHello, Envelope, FromAgent, ToAgent
 /// Acknowledge at the latest after so many messages, so that a client keeps few of them.
 const ACKNOWLEDGE_AFTER: u64 = 64;
 
-/// When so many bytes wait for the client to read or to acknowledge them (4 MiB), slots are not listened to.
-const WAITING_LIMIT: usize = 4 << 20;
+/// When so many bytes wait to be written (1 MiB), slots are not listened to: on a slow line a heartbeat waits behind them.
+const UNWRITTEN_LIMIT: usize = 1 << 20;
+
+/// The same for bytes that the client has not acknowledged (8 MiB): they are kept to be sent again.
+const KEPT_LIMIT: usize = 8 << 20;
 
 /// How long an agent lives on when it hears nothing, until the client has said how long (60 s).
 const FIRST_LEASE: Duration = Duration::from_secs(60);
@@ -124,7 +127,7 @@ impl Session {
 
     /// Whether the client is so far behind that no more output should be taken in for it.
     pub(super) fn is_congested(&self) -> bool {
-        self.out.len() - self.written > WAITING_LIMIT || self.link.kept_bytes() > WAITING_LIMIT
+        self.out.len() - self.written > UNWRITTEN_LIMIT || self.link.kept_bytes() > KEPT_LIMIT
     }
 
     /// From now on this lease holds.

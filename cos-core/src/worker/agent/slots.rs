@@ -16,15 +16,15 @@ use crate::wire::frame::{CHUNK, Frame, FrameReader, write_frame};
 use crate::worker::role;
 use crate::worker::slot::protocol::{FromSlot, ToSlot};
 
-/// When so many bytes wait for a slot (1 MiB), the slot is stuck and of no more use.
-const STUCK: usize = 1 << 20;
+/// When so many bytes wait for a slot (4 MiB), the slot is stuck and of no more use.
+const STUCK: usize = 4 << 20;
 
 /// A slot that broke the protocol, or does not read: it is to be killed.
 #[derive(Debug)]
 pub(super) struct Broken;
 
 /// One slot process.
-struct SlotProcess {
+pub(super) struct SlotProcess {
     pid: i32,
     socket: UnixStream,
     frames: FrameReader,
@@ -46,26 +46,24 @@ impl Slots {
         }
     }
 
-    /// Sends a message to a slot, whose process is started if there is none.
+    /// The process of a slot, which is started if there is none.
     ///
     /// # Errors
-    /// When it cannot be started. A slot that takes nothing shows by its end.
-    pub(super) fn send(
+    /// When it cannot be started.
+    pub(super) fn process(
         &mut self,
         slot: SlotId,
-        message: &ToSlot,
         prepared: &Prepared,
-    ) -> io::Result<()> {
-        let process = match self.processes.entry(slot) {
-            Entry::Occupied(entry) => entry.into_mut(),
+    ) -> io::Result<&mut SlotProcess> {
+        match self.processes.entry(slot) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let mut process = SlotProcess::start(slot, prepared)?;
                 let configuration = prepared.configuration(slot);
                 process.push(&ToSlot::Configure(Box::new(configuration)))?;
-                entry.insert(process)
+                Ok(entry.insert(process))
             }
-        };
-        process.push(message)
+        }
     }
 
     /// Sends a message to a slot if it has a process.
@@ -176,7 +174,11 @@ impl SlotProcess {
         })
     }
 
-    fn push(&mut self, message: &ToSlot) -> io::Result<()> {
+    /// Takes a message to be written by the next write. A slot that takes nothing shows by its end.
+    ///
+    /// # Errors
+    /// When the message does not fit into a frame.
+    pub(super) fn push(&mut self, message: &ToSlot) -> io::Result<()> {
         write_frame(message, &[], &mut self.out).map_err(io::Error::other)
     }
 

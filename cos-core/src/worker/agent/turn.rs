@@ -19,7 +19,7 @@ use super::session::{Session, SessionError};
 use super::setup::Setup;
 use super::slots::{Broken, Slots};
 use super::work::Work;
-use crate::ids::AttemptId;
+use crate::ids::{AttemptId, SlotId};
 use crate::job::{Amounts, AttemptResult, CommandJob, Exit};
 use crate::wire::message::{FromAgent, Preparation, PrepareError, ToAgent};
 use crate::worker::calls::reap_all;
@@ -235,15 +235,21 @@ impl Agent {
             .say(FromAgent::Prepared(Box::new(Err(error))), &[]);
     }
 
+    /// Starts the first slot, so that a host that cannot start one says so now, and takes attempts from now on.
     fn become_ready(&mut self, prepared: Box<Prepared>, kept: HashSet<i32>) {
+        let mut slots = Slots::new();
+        if let Err(error) = slots.process(SlotId(1), &prepared) {
+            return self.refuse(PrepareError::Other {
+                cause: format!("no slot process: {error}"),
+            });
+        }
         let report = report::host_report(&prepared);
         self.session
             .say(FromAgent::Prepared(Box::new(Ok(report))), &[]);
-        let attempts = Attempts::new(prepared.amounts());
         self.phase = Phase::Working(Box::new(Work {
+            attempts: Attempts::new(prepared.amounts()),
             prepared: *prepared,
-            attempts,
-            slots: Slots::new(),
+            slots,
             kept,
         }));
     }
@@ -281,6 +287,7 @@ impl Agent {
         match work.attempts.push(waiting) {
             Ok(()) => Ok(()),
             Err(Refused::TooMany) => Err(protocol("too many attempts wait")),
+            Err(Refused::Known) => Err(protocol("an attempt came twice")),
             Err(Refused::TooLarge(total)) => {
                 let cause = format!("it takes {amounts}, and {total} are given here");
                 let result = AttemptResult::NotStarted { cause };

@@ -55,7 +55,8 @@ impl Work {
             job,
         };
         let message = ToSlot::Run(Box::new(order));
-        let sent = self.slots.send(slot, &message, &self.prepared);
+        let process = self.slots.process(slot, &self.prepared);
+        let sent = process.and_then(|process| process.push(&message));
         sent.map_err(|error| format!("no slot process: {error}"))
     }
 
