@@ -60,8 +60,8 @@ impl Statement {
         let head = match &form.margin {
             Margin::Aligned => Line::labelled(tone, label),
             Margin::Counted(count) => {
-                let label = format!("{label:COUNTED_LABEL_WIDTH$}");
-                Line::new().plain(count).with(tone, label).plain(" ")
+                let fill = " ".repeat(1 + COUNTED_LABEL_WIDTH.saturating_sub(label.len()));
+                Line::new().plain(count).with(tone, label).plain(fill)
             }
         };
         let body = match self {
