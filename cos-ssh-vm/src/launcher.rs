@@ -105,7 +105,7 @@ impl SshLauncher {
             Err(diagnosis) => Err(diagnosis),
         };
         let Streams {
-            mut channel,
+            channel,
             stdin: mut writer,
             stdout: mut reader,
         } = match opened {
@@ -130,15 +130,30 @@ impl SshLauncher {
                 notes: deployed.notes,
                 transport: Box::new(SshTransport { channel }),
             }),
-            Err(mut failure) => {
-                if let DeployFailure::Ended { words, .. } = &mut failure {
-                    let last = tokio::time::timeout(LAST_WORDS, channel.last_words()).await;
-                    *words = format!("{words}\n{}", last.unwrap_or_default());
-                    *words = words.trim().to_owned();
-                }
-                Err(failure.host_failure(&request.host, &self.workers))
+            Err(failure) => Err(self.not_deployed(failure, channel, request).await),
+        }
+    }
+
+    async fn not_deployed(
+        &self,
+        mut failure: DeployFailure,
+        mut channel: session::Channel,
+        request: &LaunchRequest,
+    ) -> HostFailure {
+        if let DeployFailure::Ended { stage, words } = &mut failure {
+            let last = tokio::time::timeout(LAST_WORDS, channel.last_words()).await;
+            let cause = format!("{words}\n{}", last.unwrap_or_default());
+            *words = cause.trim().to_owned();
+            if !channel.is_connected() {
+                let lost = Diagnosis {
+                    failure: SshFailure::ConnectionLost,
+                    on_the_way: false,
+                    cause: diagnose(Ending::Exited(255), words.as_bytes()).cause,
+                };
+                return lost.host_failure(stage.clone(), &self.circumstances(AgentKeys::NoAgent));
             }
         }
+        failure.host_failure(&request.host, &self.workers)
     }
 
     async fn not_connected(&self, diagnosis: &Diagnosis) -> HostFailure {
@@ -146,15 +161,16 @@ impl SshLauncher {
             SshFailure::PermissionDenied { .. } => agent_keys().await,
             _ => AgentKeys::NoAgent,
         };
-        diagnosis.host_failure(
-            Stage::Connecting,
-            &Circumstances {
-                host: &self.reach.host,
-                ssh_config: self.reach.ssh_config.as_deref(),
-                connect_timeout: self.reach.connect_timeout,
-                keys,
-            },
-        )
+        diagnosis.host_failure(Stage::Connecting, &self.circumstances(keys))
+    }
+
+    fn circumstances(&self, keys: AgentKeys) -> Circumstances<'_> {
+        Circumstances {
+            host: &self.reach.host,
+            ssh_config: self.reach.ssh_config.as_deref(),
+            connect_timeout: self.reach.connect_timeout,
+            keys,
+        }
     }
 }
 

@@ -100,6 +100,11 @@ impl Channel {
         }
     }
 
+    /// Whether the connection is up, whatever has become of the command.
+    pub(crate) fn is_connected(&mut self) -> bool {
+        self.master.is_up()
+    }
+
     /// Waits until the command or the connection has ended, and says why in the words of the one or the other.
     /// Cancel safe.
     pub(crate) async fn last_words(&mut self) -> String {

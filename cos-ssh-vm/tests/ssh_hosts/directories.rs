@@ -43,12 +43,6 @@ fn skipped(channel: &Channel) -> Vec<(&Path, &str)> {
     skips.collect()
 }
 
-/// A worker of so many bytes.
-fn large_worker(bytes: usize) -> std::sync::Arc<Workers> {
-    let padding = format!("# {}\n", "x".repeat(bytes));
-    workers(Box::leak(format!("{ECHO_WORKER}{padding}").into()))
-}
-
 fn assert_nothing_unfinished(host: &TestHost) {
     let mut files = host.files_under(host.home());
     files.extend(host.files_under(host.runtime()));

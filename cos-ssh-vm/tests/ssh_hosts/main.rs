@@ -6,6 +6,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod bad_lines;
 mod deploy;
 mod directories;
 mod doctor;

@@ -36,6 +36,12 @@ pub(crate) fn workers(text: &'static str) -> Arc<Workers> {
     Arc::new(workers)
 }
 
+/// A worker of so many bytes.
+pub(crate) fn large_worker(bytes: usize) -> Arc<Workers> {
+    let padding = format!("# {}\n", "x".repeat(bytes));
+    workers(Box::leak(format!("{ECHO_WORKER}{padding}").into()))
+}
+
 /// A launcher for a host of the lab, as its hosts.toml would make it.
 pub(crate) fn launcher(lab: &Lab, host: &str, workers: &Arc<Workers>) -> SshLauncher {
     launcher_of(reach(lab, host), workers)
