@@ -229,6 +229,33 @@ fn a_command_waits_for_credit_and_another_does_not() {
 }
 
 #[test]
+fn a_client_that_does_not_read_for_a_while_loses_nothing() {
+    const JOBS: usize = 8;
+    const BYTES: usize = 250_000;
+    let mut host = Host::ready_with(|preparation| {
+        preparation.slots = cos_core::wire::message::SlotCount::Number(JOBS as u32);
+    });
+    let reading = host.reading();
+    let paused = reading.lock().unwrap();
+    let line = format!("head -c {BYTES} /dev/zero; touch done-$COS_SEQ");
+    let attempts: Vec<_> = (0..JOBS).map(|_| host.shell(line.clone())).collect();
+    // Their windows let them finish, more than the agent takes in for a client that does not read: the rest is with
+    // the slots and in pipes.
+    let deadline = std::time::Instant::now() + host::PATIENCE;
+    for sequence in 1..=JOBS {
+        while !host.path().join(format!("done-{sequence}")).exists() {
+            assert!(std::time::Instant::now() < deadline, "job {sequence} hangs");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    drop(paused);
+    for attempt in attempts {
+        assert_eq!(host.end(attempt).stdout.sent, BYTES as u64);
+        assert_eq!(host.output_of(attempt, Stream::Stdout), vec![0; BYTES]);
+    }
+}
+
+#[test]
 fn what_a_command_consumed_is_its_own() {
     let mut host = Host::ready();
     let (end, _) = host.run("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");

@@ -206,7 +206,7 @@ fn what_a_setup_starts_on_purpose_lives_as_long_as_the_run() {
     host.result(victim);
     assert_eq!(host.run("kill -0 $HELPER").0.exit, Exit::Code(0));
     host.shut_down();
-    host.assert_gone_within(Duration::from_secs(2));
+    host.assert_gone_within(host::PATIENCE);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn agents_of_one_user_see_each_other_and_nothing_is_shared() {
     assert!(report.swept.is_empty(), "{:?}", report.swept);
     assert_eq!(one.run("echo one").1, b"one\n");
     one.shut_down();
-    one.assert_gone_within(Duration::from_secs(2));
+    one.assert_gone_within(host::PATIENCE);
     assert_eq!(two.run("echo two").1, b"two\n");
 }
 
@@ -264,7 +264,7 @@ fn the_next_start_sweeps_what_a_dead_agent_and_its_guardian_left() {
     let report = next.prepare(wanted).unwrap();
     let swept = report.swept.join("; ");
     assert!(swept.contains("of run test"), "{swept}");
-    host.assert_gone_within(Duration::from_secs(2));
+    host.assert_gone_within(host::PATIENCE);
     next.shut_down();
     assert_eq!(std::fs::read_dir(local_storage).unwrap().count(), 0);
 }
@@ -298,7 +298,7 @@ fn a_client_that_gives_up_during_the_setup_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(5));
     }
     host.close();
-    host.assert_gone_within(Duration::from_secs(2));
+    host.assert_gone_within(host::PATIENCE);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -45,6 +46,7 @@ pub(crate) struct Host {
     stdin: Option<ChildStdin>,
     incoming: Receiver<Incoming>,
     stderr: Receiver<String>,
+    reading: Arc<Mutex<()>>,
     link: Link,
     mark: String,
     directory: tempfile::TempDir,
@@ -111,13 +113,15 @@ impl Host {
             .stderr(Stdio::piped());
         change(&mut command);
         let mut bridge = command.spawn().unwrap();
-        let incoming = read_frames(bridge.stdout.take().unwrap());
+        let reading = Arc::new(Mutex::new(()));
+        let incoming = read_frames(bridge.stdout.take().unwrap(), Arc::clone(&reading));
         let stderr = read_text(bridge.stderr.take().unwrap());
         Self {
             stdin: bridge.stdin.take(),
             bridge,
             incoming,
             stderr,
+            reading,
             link: Link::new(),
             mark,
             directory,
@@ -192,6 +196,11 @@ impl Host {
     /// Ends the client's side of the channel.
     pub(crate) fn close(&mut self) {
         self.stdin = None;
+    }
+
+    /// While this is locked, nothing but a read that has begun already is read from the channel.
+    pub(crate) fn reading(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.reading)
     }
 
     /// The next job number.
@@ -468,13 +477,17 @@ fn marked(mark: &str) -> Vec<(i32, String)> {
     found
 }
 
-fn read_frames(mut stdout: impl Read + Send + 'static) -> Receiver<Incoming> {
+fn read_frames(
+    mut stdout: impl Read + Send + 'static,
+    reading: Arc<Mutex<()>>,
+) -> Receiver<Incoming> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut piece = vec![0; 64 * 1024];
         let mut preamble = Some(Preamble::new(NONCE));
         let mut frames = FrameReader::new();
         loop {
+            drop(reading.lock().unwrap());
             let count = match stdout.read(&mut piece) {
                 Ok(0) | Err(_) => break,
                 Ok(count) => count,

@@ -22,7 +22,10 @@ pub(super) struct Waiting {
 pub(super) struct Attempts {
     total: Amounts,
     free: Amounts,
+    /// Slots that have been used and are idle.
     idle: BTreeSet<SlotId>,
+    /// How many slots have been used.
+    used: u32,
     queue: VecDeque<Waiting>,
     running: HashMap<AttemptId, (SlotId, Amounts)>,
     by_slot: BTreeMap<SlotId, AttemptId>,
@@ -45,7 +48,6 @@ impl Attempts {
         Self {
             total,
             free: total,
-            idle: (1..=total.cores).map(SlotId).collect(),
             ..Self::default()
         }
     }
@@ -71,7 +73,14 @@ impl Attempts {
     pub(super) fn start_next(&mut self) -> Option<(SlotId, Waiting)> {
         let amounts = self.queue.front()?.amounts;
         let free = self.free.checked_sub(amounts)?;
-        let slot = self.idle.pop_first()?;
+        let slot = match self.idle.pop_first() {
+            Some(slot) => slot,
+            None if self.used < self.total.cores => {
+                self.used += 1;
+                SlotId(self.used)
+            }
+            None => return None,
+        };
         let waiting = self.queue.pop_front()?;
         self.free = free;
         self.running.insert(waiting.attempt, (slot, amounts));

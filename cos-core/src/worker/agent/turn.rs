@@ -136,10 +136,15 @@ impl Agent {
                 work.kill_slot(stuck);
             }
         }
-        match self.session.poll_write(context) {
-            Poll::Ready(Err(error)) => Err(error.into()),
-            _ => Ok(()),
+        let was_congested = self.session.is_congested();
+        if let Poll::Ready(Err(error)) = self.session.poll_write(context) {
+            return Err(error.into());
         }
+        if was_congested && !self.session.is_congested() {
+            // Slots were not listened to, and nothing else may wake this agent for them.
+            context.waker().wake_by_ref();
+        }
+        Ok(())
     }
 
     fn obey(&mut self, message: ToAgent) -> Result<(), End> {

@@ -130,10 +130,13 @@ impl Slot {
                 Step::Ended => self.running = None,
             }
         }
-        match hold {
-            Some(moment) if moment > Instant::now() => Ok(()),
-            _ => self.channel.flush(),
+        if hold.is_some_and(|until| until > Instant::now()) {
+            return Ok(());
         }
+        if let Some(running) = &mut self.running {
+            running.flushed();
+        }
+        self.channel.flush()
     }
 
     fn wait(&mut self) -> Result<Found, AgentGone> {

@@ -38,6 +38,9 @@ pub(super) const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// everything. Something that stays for good was not meant to outlive its job.
 const LEFT_OVER_GRACE: Duration = Duration::from_millis(200);
 
+/// A grace beyond that is none (a year): a moment in time has a limit.
+const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How long a small output waits for more, so that most commands cost one message in all (5 ms).
 const HOLD: Duration = Duration::from_millis(5);
 
@@ -137,7 +140,7 @@ impl Running {
         if attempt != self.attempt {
             return;
         }
-        let kill_at = Instant::now() + grace;
+        let kill_at = Instant::now() + grace.min(LONGEST_GRACE);
         self.stop = Some(self.stop.map_or(kill_at, |earlier| earlier.min(kill_at)));
         if let (Some(group), false) = (Pid::from_raw(self.pid), grace.is_zero()) {
             // A group that is gone needs no signal. Its number is not reused while the command is not reaped.
@@ -180,6 +183,11 @@ impl Running {
     pub(super) fn flush_at(&self, unwritten: usize) -> Option<Instant> {
         let since = self.held_since?;
         (1..HOLD_BYTES).contains(&unwritten).then(|| since + HOLD)
+    }
+
+    /// What was held back has been written, as far as the agent takes it.
+    pub(super) fn flushed(&mut self) {
+        self.held_since = None;
     }
 
     /// Reaps children that have ended.
@@ -233,9 +241,6 @@ impl Running {
         memory: &OutOfMemoryKills,
     ) -> Result<Step, AgentGone> {
         let now = Instant::now();
-        if channel.unwritten() == 0 {
-            self.held_since = None;
-        }
         let mut left_over = 0;
         let is_due = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
         match &self.phase {
