@@ -174,7 +174,8 @@ fn a_signal_to_every_process_of_the_worker_means_leave() {
     host.wait_for_output(attempt, "ready");
     for (pid, name) in host.processes() {
         if name.starts_with("cos-") && name != "cos-bridge" {
-            kill(pid, Signal::TERM);
+            // The first of them may have ended the others by now.
+            let _ = kill_process(Pid::from_raw(pid).expect("a process number"), Signal::TERM);
         }
     }
     let signal = host.wait("leave", |message| match message {
@@ -250,6 +251,33 @@ fn garbage_ends_the_agent_without_a_panic() {
         assert_eq!(status.code(), Some(1));
         assert!(words.contains("the client broke the protocol: "), "{words}");
         assert!(!words.contains("died"), "{words}");
+    }
+}
+
+#[test]
+fn messages_out_of_order_end_the_agent() {
+    let start = |host: &mut Host| drop(host.shell("true"));
+    let prepare = |host: &mut Host| {
+        let preparation = preparation(host.path());
+        host.say(ToAgent::Prepare(Box::new(preparation)));
+    };
+    let mut unprepared = Host::start();
+    unprepared.hello(PROTOCOL_VERSION);
+    start(&mut unprepared);
+    let mut greeted_late = Host::start();
+    prepare(&mut greeted_late);
+    let mut prepared_twice = Host::ready();
+    prepare(&mut prepared_twice);
+    let cases = [
+        (unprepared, "an attempt before the host was ready"),
+        (greeted_late, "no hello came first"),
+        (prepared_twice, "a second preparation"),
+    ];
+    for (mut host, cause) in cases {
+        host.wait_for_end();
+        let (status, words) = host.bridge_end();
+        assert_eq!(status.code(), Some(1));
+        assert!(words.contains(cause), "{words}");
     }
 }
 

@@ -19,6 +19,13 @@ fn path_bytes(path: &std::path::Path) -> ByteBuf {
     ByteBuf::from(path.as_os_str().as_bytes())
 }
 
+/// Whether a private directory was swept. Processes are told too, but may be those of another test.
+fn names_a_directory(swept: &[String]) -> bool {
+    swept
+        .iter()
+        .any(|line| line.starts_with("directory of run test"))
+}
+
 #[test]
 fn a_host_tells_what_it_is() {
     let mut host = Host::start();
@@ -32,7 +39,7 @@ fn a_host_tells_what_it_is() {
     assert!(report.memory_kib > 1024);
     assert!(report.clock > 1_700_000_000);
     assert_eq!(report.containment, Containment::Subreaper);
-    assert_eq!((report.neighbours.len(), report.swept.len()), (0, 0));
+    assert_eq!(report.neighbours.len(), 0);
     let path = path_bytes(host.path());
     assert_eq!(report.directory, DirectoryReport::Shared { path });
 }
@@ -229,7 +236,7 @@ fn agents_of_one_user_see_each_other_and_nothing_is_shared() {
     };
     assert_eq!(neighbour.pid.cast_signed(), one.process("cos-agent"));
     assert_eq!((neighbour.run.as_str(), neighbour.slots), ("test", 2));
-    assert!(report.swept.is_empty(), "{:?}", report.swept);
+    assert!(!names_a_directory(&report.swept), "{:?}", report.swept);
     assert_eq!(one.run("echo one").1, b"one\n");
     one.shut_down();
     one.assert_gone_within(host::PATIENCE);
@@ -253,8 +260,6 @@ fn the_next_start_sweeps_what_a_dead_agent_and_its_guardian_left() {
     signal(agent, Signal::KILL);
     signal(guardian, Signal::KILL);
     host.wait_for_end();
-    let left = host.processes();
-    assert!(left.iter().any(|(_, name)| name == "sleep"), "{left:?}");
 
     let runtime = host.path().to_owned();
     let mut next = Host::start_in(tempfile::tempdir().unwrap(), |command| {
@@ -262,8 +267,8 @@ fn the_next_start_sweeps_what_a_dead_agent_and_its_guardian_left() {
     });
     wanted.local_storage = local_storage.clone();
     let report = next.prepare(wanted).unwrap();
-    let swept = report.swept.join("; ");
-    assert!(swept.contains("of run test"), "{swept}");
+    assert!(names_a_directory(&report.swept), "{:?}", report.swept);
+    // Any agent of this user that starts kills them, one of another test included.
     host.assert_gone_within(host::PATIENCE);
     next.shut_down();
     assert_eq!(std::fs::read_dir(local_storage).unwrap().count(), 0);
