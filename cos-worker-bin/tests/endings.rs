@@ -256,7 +256,9 @@ fn garbage_ends_the_agent_without_a_panic() {
 
 #[test]
 fn messages_out_of_order_end_the_agent() {
-    let start = |host: &mut Host| drop(host.shell("true"));
+    let start = |host: &mut Host| {
+        host.shell("true");
+    };
     let prepare = |host: &mut Host| {
         let preparation = preparation(host.path());
         host.say(ToAgent::Prepare(Box::new(preparation)));
