@@ -1,0 +1,84 @@
+//! What a session does with the kernel's commands, and when time passes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{BYE_LIMIT, Break, CREDIT_STEP, Phase, Session, SessionEnd, stamp};
+use crate::clock;
+use crate::ids::AttemptId;
+use crate::vm::host::HostLoss;
+use crate::vm::{VmCommand, VmEvent};
+use crate::wire::message::ToAgent;
+
+impl Session<'_> {
+    pub(super) fn obey(&mut self, command: VmCommand) -> Result<(), Break> {
+        match command {
+            VmCommand::Connect { .. } => Ok(()),
+            VmCommand::Start {
+                attempt,
+                try_number,
+                amounts,
+                job,
+                ..
+            } => {
+                let job = Box::new(Arc::unwrap_or_clone(job));
+                self.say(ToAgent::Start {
+                    attempt,
+                    try_number,
+                    amounts,
+                    job,
+                })
+            }
+            VmCommand::Stop { attempt, grace, .. } => self.say(ToAgent::Stop { attempt, grace }),
+            VmCommand::Recall { attempt, .. } => self.say(ToAgent::Recall { attempt }),
+            VmCommand::Credit { attempt, bytes, .. } => self.credit(attempt, bytes),
+            VmCommand::Disconnect { .. } if matches!(self.phase, Phase::Closing { .. }) => Ok(()),
+            VmCommand::Disconnect { grace, .. } => {
+                self.phase = Phase::Closing {
+                    deadline: Instant::now() + grace + BYE_LIMIT,
+                };
+                self.say(ToAgent::Shutdown { grace })
+            }
+        }
+    }
+
+    fn credit(&mut self, attempt: AttemptId, bytes: u64) -> Result<(), Break> {
+        let waiting = self.uncredited.entry(attempt).or_default();
+        *waiting += bytes;
+        if *waiting < CREDIT_STEP {
+            return Ok(());
+        }
+        let bytes = std::mem::take(waiting);
+        self.say(ToAgent::Credit { attempt, bytes })
+    }
+
+    /// What time asks for: a heartbeat, a word about silence, the end of a lease or of the patience with a goodbye.
+    pub(super) fn tick(&mut self, interval: Duration) -> Result<Option<SessionEnd>, Break> {
+        let now = clock::now();
+        if let Phase::Closing { deadline } = self.phase
+            && Instant::now() >= deadline
+        {
+            let left =
+                vec!["it did not confirm the end; its lease ends what runs there".to_owned()];
+            return Ok(Some(SessionEnd::Closed { left }));
+        }
+        let silent_for = now.since(self.heard);
+        if silent_for >= self.preparation.lease {
+            return Err(Break::Loss(HostLoss::Silent { silent_for }));
+        }
+        if silent_for > 3 * interval {
+            self.told_silent = true;
+            self.emit(VmEvent::Silent {
+                host: self.host,
+                silent_for: Some(silent_for),
+            });
+        }
+        // Unwritten bytes mean that the stream is stuck: another heartbeat behind them helps nobody.
+        if self.out.is_empty() && !matches!(self.phase, Phase::Greeting) {
+            self.say_unnumbered(ToAgent::Heartbeat { stamp: stamp() })?;
+        }
+        Ok(None)
+    }
+}
