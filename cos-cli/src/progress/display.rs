@@ -6,9 +6,11 @@ use cos_core::event::Stamped;
 use cos_core::time::Time;
 
 use super::facts::{JobLabels, RunFacts};
-use super::lines::{Columns, Ending, Form, Heartbeat, Margin, Reporter, Statement, sign_of_life};
+use super::lines::{
+    Columns, Ending, Form, Heartbeat, Margin, Reporter, Statement, running_jobs, sign_of_life,
+};
 use super::model::{Phase, RunView};
-use super::screen::{HostLines, Screen};
+use super::screen::{HostLines, Key, Screen};
 use super::settings::{Detail, Settings, Target};
 use super::text;
 use crate::arguments::ShowProgress;
@@ -70,8 +72,8 @@ impl Display {
             }
         };
         let outlet = match target.terminal {
-            Some(size) if !hidden => Outlet::Screen {
-                screen: Box::new(Screen::new(target.writer, size, palette, hosts, now)),
+            Some(terminal) if !hidden => Outlet::Screen {
+                screen: Box::new(Screen::new(target.writer, terminal, palette, hosts, now)),
                 pending: String::new(),
             },
             _ => Outlet::Lines {
@@ -112,6 +114,12 @@ impl Display {
         self.now = self.now.max(now);
         let statements = self.reporter.catch_up(&self.view, self.now);
         self.say(&statements);
+        if let Outlet::Screen { screen, .. } = &mut self.outlet
+            && screen.pressed() == Some(Key::Tell)
+        {
+            let told = running_jobs(&self.view, self.now);
+            self.say(&told);
+        }
         match &mut self.outlet {
             Outlet::Screen { screen, pending } if pending.is_empty() => {
                 screen.refresh(&self.view, self.now);
@@ -179,19 +187,12 @@ impl Display {
         }
     }
 
-    /// Takes the picture off the terminal until the next tick: this process is about to be stopped (Ctrl-Z).
+    /// Takes the picture off the terminal until the next tick, and makes the terminal what it was: this process is
+    /// about to end or to be stopped.
     pub fn hide(&mut self) {
         self.flush();
         if let Outlet::Screen { screen, .. } = &mut self.outlet {
             screen.hide();
-        }
-    }
-
-    /// Others have written to the terminal, such as a shell while this process was stopped: the next picture is drawn
-    /// below that.
-    pub fn resume(&mut self) {
-        if let Outlet::Screen { screen, .. } = &mut self.outlet {
-            screen.forget();
         }
     }
 

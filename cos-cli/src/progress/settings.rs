@@ -1,8 +1,15 @@
 //! What its user wants to see, and what there is to show it on.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use rustix::termios::tcgetwinsize;
+use rustix::process::getpgrp;
+use rustix::termios::{tcgetpgrp, tcgetwinsize};
+use signal_hook::consts::SIGCONT;
+
+use super::screen::Keys;
 
 use crate::arguments::{ColorChoice, ProgressArguments, ShowProgress, StatusLevel};
 use crate::message::Palette;
@@ -49,11 +56,20 @@ impl Settings {
 pub struct Target {
     pub(super) writer: Box<dyn Write + Send>,
     pub(super) palette: Palette,
-    pub(super) terminal: Option<SizeSource>,
+    pub(super) terminal: Option<TerminalTarget>,
 }
 
-/// Tells the size of a terminal, asked anew for each picture.
-pub(super) type SizeSource = Box<dyn Fn() -> TerminalSize + Send + Sync>;
+/// What a terminal is beyond something to write to.
+pub(super) struct TerminalTarget {
+    pub(super) size: SizeSource,
+    /// Set by others when this process goes on after it was stopped; the terminal is not what it was then.
+    pub(super) continued: Arc<AtomicBool>,
+    pub(super) keys: Option<Keys>,
+}
+
+/// Tells the size of a terminal, asked anew for each picture; `None` while the terminal belongs to somebody else, such
+/// as a shell that runs this process in the background.
+pub(super) type SizeSource = Box<dyn Fn() -> Option<TerminalSize> + Send + Sync>;
 
 /// The size of a terminal in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,10 +95,26 @@ impl Target {
         let stderr = io::stderr();
         let is_terminal = stderr.is_terminal();
         let palette = Palette::choose(color, is_terminal);
-        if is_terminal && can_move_cursor(std::env::var("TERM").ok().as_deref()) {
-            Self::terminal(stderr, palette, || terminal_size(&io::stderr()))
-        } else {
-            Self::plain(stderr, palette)
+        if !is_terminal || !can_move_cursor(std::env::var("TERM").ok().as_deref()) {
+            return Self::plain(stderr, palette);
+        }
+        let continued = Arc::new(AtomicBool::new(false));
+        // Where that fails, a picture may be drawn over a shell's words.
+        let _ = signal_hook::flag::register(SIGCONT, Arc::clone(&continued));
+        let stdin = io::stdin();
+        let stdin = stdin
+            .is_terminal()
+            .then(|| stdin.as_fd().try_clone_to_owned());
+        let keys = stdin.and_then(Result::ok).map(Keys::new);
+        let size = || is_in_foreground(&io::stderr()).then(|| terminal_size(&io::stderr()));
+        Self {
+            writer: Box::new(stderr),
+            palette,
+            terminal: Some(TerminalTarget {
+                size: Box::new(size),
+                continued,
+                keys,
+            }),
         }
     }
 
@@ -95,16 +127,20 @@ impl Target {
         }
     }
 
-    /// A terminal; `size` is asked anew for each picture.
+    /// A terminal; `size` is asked anew for each picture, and says `None` while nothing is to be drawn.
     pub fn terminal(
         writer: impl Write + Send + 'static,
         palette: Palette,
-        size: impl Fn() -> TerminalSize + Send + Sync + 'static,
+        size: impl Fn() -> Option<TerminalSize> + Send + Sync + 'static,
     ) -> Self {
         Self {
             writer: Box::new(writer),
             palette,
-            terminal: Some(Box::new(size)),
+            terminal: Some(TerminalTarget {
+                size: Box::new(size),
+                continued: Arc::default(),
+                keys: None,
+            }),
         }
     }
 }
@@ -113,7 +149,12 @@ fn can_move_cursor(term: Option<&str>) -> bool {
     term.is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
-fn terminal_size(stream: &impl std::os::fd::AsFd) -> TerminalSize {
+fn is_in_foreground(terminal: &impl AsFd) -> bool {
+    // Where there is no job control, nobody else has the terminal.
+    tcgetpgrp(terminal).map_or(true, |group| group == getpgrp())
+}
+
+fn terminal_size(stream: &impl AsFd) -> TerminalSize {
     // Some pseudo-terminals say 0 by 0.
     match tcgetwinsize(stream) {
         Ok(size) if size.ws_row > 0 && size.ws_col > 0 => TerminalSize {

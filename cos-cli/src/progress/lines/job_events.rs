@@ -5,10 +5,9 @@ use std::time::Duration;
 use cos_core::event::{AgainCause, RunEvent, Stamped};
 use cos_core::ids::{AttemptId, HostId};
 use cos_core::job::{CommandEnd, Outcome, TaskError};
-use cos_core::time::Time;
 
 use super::job::{Clock, JobLine, end_note};
-use super::{MAX_FAILURES_NAMED, Once, Reporter, Statement};
+use super::{MAX_FAILURES_NAMED, Reporter, Statement};
 use crate::arguments::StatusLevel;
 use crate::message::Message;
 use crate::progress::facts::JobLabels;
@@ -121,9 +120,8 @@ impl Reporter {
                         };
                         subject.line("PASS", Tone::Good, clock, note)
                     }),
-                    Err(TaskError::NoHostLeft { .. } | TaskError::CommandMissing { .. }) => {
-                        return self.report_hopeless(outcome, view, at);
-                    }
+                    // What ends a whole run is told by whoever ends it, not for each of its jobs.
+                    Err(TaskError::NoHostLeft { .. } | TaskError::CommandMissing { .. }) => None,
                     Err(error) => self.error_line(subject, error),
                 };
                 (
@@ -230,42 +228,6 @@ impl Reporter {
             self.failures.push(line.clone());
         }
         (self.settings.status_level >= StatusLevel::Fail).then_some(line)
-    }
-
-    /// Jobs end without having run: told for the first of them.
-    fn report_hopeless(&mut self, outcome: &Outcome, view: &RunView, at: Time) -> Vec<Statement> {
-        if !self.first_time(Once::NoHostLeft) {
-            return Vec::new();
-        }
-        let mut statements = self.announce_if_up(view, at);
-        let message = match outcome {
-            Err(TaskError::CommandMissing { exit }) => {
-                let words = view.hosts().iter().find_map(|host| {
-                    let missing = host.missing.as_ref()?;
-                    Some(format!("{}: {}", host.name, missing.words))
-                });
-                Message::error(format_args!(
-                    "{exit} on every host: the command is not there"
-                ))
-                .cause(words.unwrap_or_default())
-                .hint(
-                    "`setup` in hosts.toml can load what a login shell would, --env hands PATH on",
-                )
-            }
-            Err(TaskError::NoHostLeft { cause }) => {
-                Message::error("no host is left that could run the jobs").cause(cause)
-            }
-            _ => return statements,
-        };
-        statements.push(Statement::Message(message));
-        statements
-    }
-
-    fn announce_if_up(&mut self, view: &RunView, at: Time) -> Vec<Statement> {
-        match view.hosts().iter().any(|host| host.is_up()) {
-            true => self.announce(view, at, true),
-            false => Vec::new(),
-        }
     }
 
     /// What a job left behind: processes, output beyond its limit. Told for the first job, counted for the others.

@@ -7,6 +7,7 @@ mod heartbeat;
 mod host_events;
 mod job;
 mod job_events;
+mod signs;
 mod starting;
 mod statement;
 mod summary;
@@ -26,9 +27,9 @@ use crate::message::{Message, Severity};
 
 pub(super) use self::heartbeat::Heartbeat;
 pub(super) use self::job::Columns;
+pub(super) use self::signs::{running_jobs, sign_of_life};
 pub(super) use self::statement::{Form, Margin, Statement};
 pub use self::summary::Ending;
-pub(super) use self::summary::sign_of_life;
 
 /// How many failed jobs the summary names.
 const MAX_FAILURES_NAMED: usize = 5;
@@ -54,7 +55,6 @@ enum Once {
     IgnoredLines(HostId),
     LeftOut(HostId),
     Neighbours(HostId),
-    NoHostLeft,
 }
 
 /// Processes that jobs left behind.

@@ -1,14 +1,13 @@
-//! The block that ends a run, and the line that shows that it lives.
+//! The block that ends a run.
 
 use cos_core::time::Time;
 
 use super::statement::wrapped;
 use super::{Detail, Reporter, Statement};
 use crate::message::Message;
-use crate::progress::format::{Amount, Coarse, Fine};
+use crate::progress::format::{Amount, Fine};
 use crate::progress::line::{Line, Tone};
 use crate::progress::model::{Counts, HostState, HostView, RunView};
-use crate::progress::tally::tally;
 
 /// How a run came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub enum Ending<'a> {
     Complete,
     /// It was stopped before, by this: `Ctrl-C`, `--halt`.
     Stopped {
-        /// What stopped it, in a word.
+        /// What stopped it, in a few words.
         by: &'a str,
     },
 }
@@ -48,7 +47,7 @@ impl Reporter {
             Amount(total, "job")
         );
         if let Ending::Stopped { by } = ending {
-            body.push_str(&format!(" (stopped: {by})"));
+            body.push_str(&format!(" (stopped by {by})"));
         }
         statements.push(Statement::Blank);
         statements.push(run_line("Summary", tone, body));
@@ -94,22 +93,7 @@ impl Reporter {
     }
 }
 
-/// `Running 55 run 1 fail 2 retry  eta 1m12s, oldest: big #90 sim.sh c090.net 2m04s`
-pub(in crate::progress) fn sign_of_life(view: &RunView, now: Time) -> Statement {
-    let mut body = tally(view);
-    if let Some(left) = view.time_left(now) {
-        body.push_str(&format!("  eta {}", Coarse(left)));
-    }
-    if let Some(job) = view.running_jobs().first() {
-        let host = view.host(job.host).map_or("?", |host| host.name.as_str());
-        let number = job.index.saturating_add(1);
-        let age = Coarse(now.since(job.since));
-        body.push_str(&format!(", oldest: {host} #{number} {} {age}", job.command));
-    }
-    run_line("Running", Tone::Good, body)
-}
-
-fn run_line(label: &'static str, tone: Tone, body: String) -> Statement {
+pub(super) fn run_line(label: &'static str, tone: Tone, body: String) -> Statement {
     Statement::Run {
         label,
         tone,

@@ -4,6 +4,7 @@
 //! once, so that a picture never shows two moments. On anything but a terminal there is no screen at all.
 
 mod host_row;
+mod keys;
 mod picture;
 mod selection;
 mod terminal;
@@ -13,21 +14,26 @@ mod total;
 pub(super) use self::{picture::compose, selection::Selection as HostSelection};
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cos_core::time::Time;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub(super) use self::keys::{Key, Keys};
 use self::selection::Selection;
 use self::terminal::Terminal;
 use super::model::RunView;
-use super::settings::{SizeSource, TerminalSize};
+use super::settings::{TerminalSize, TerminalTarget};
 use crate::message::Palette;
 
 /// The least time between two pictures, but for those that follow something that was said.
 const FRAME: Duration = Duration::from_millis(90);
 /// The least time between two pictures when jobs write all the time: what is hidden for their sake comes back then.
 const REDRAW: Duration = Duration::from_millis(30);
+/// What keys are there for.
+const KEYS_TIP: &str = "; press t for every running job";
 /// Ends all colours.
 const PLAIN_COLORS: &str = "\u{1b}[0m";
 /// A run that ends sooner shows no picture.
@@ -39,6 +45,8 @@ pub(super) struct Screen {
     picture: ProgressBar,
     palette: Palette,
     hosts: HostLines,
+    continued: Arc<AtomicBool>,
+    keys: Option<Keys>,
     selection: Selection,
     state: State,
     drawn_at: Option<Time>,
@@ -67,17 +75,25 @@ enum State {
     Finished,
 }
 
+/// Whose a terminal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    This,
+    /// A shell that runs this process in the background.
+    Other,
+}
+
 impl Screen {
     pub(super) fn new(
         writer: Box<dyn Write + Send>,
-        size: SizeSource,
+        target: TerminalTarget,
         palette: Palette,
         hosts: HostLines,
         now: Time,
     ) -> Self {
-        let terminal = Terminal::new(writer, size);
-        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
-        let picture = ProgressBar::with_draw_target(None, target);
+        let terminal = Terminal::new(writer, target.size);
+        let drawn_on = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        let picture = ProgressBar::with_draw_target(None, drawn_on);
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             picture.set_style(style);
         }
@@ -86,6 +102,8 @@ impl Screen {
             picture,
             palette,
             hosts,
+            continued: target.continued,
+            keys: target.keys,
             selection: Selection::default(),
             state: State::Clear,
             drawn_at: None,
@@ -93,9 +111,14 @@ impl Screen {
         }
     }
 
-    /// The terminal's size now.
+    /// The terminal's size.
     pub(super) fn size(&self) -> TerminalSize {
-        self.terminal.measure()
+        self.terminal.size()
+    }
+
+    /// The last key with a meaning that was pressed since the last call.
+    pub(super) fn pressed(&mut self) -> Option<Key> {
+        self.keys.as_mut().and_then(Keys::pressed)
     }
 
     /// Draws the run as it is now, unless it was drawn a moment ago.
@@ -103,18 +126,20 @@ impl Screen {
         let fresh = self
             .drawn_at
             .is_some_and(|drawn_at| now.since(drawn_at) < FRAME && self.state == State::Drawn);
-        if now < self.not_before || fresh || self.state == State::Finished {
+        if now < self.not_before || fresh {
             return;
         }
+        self.attend();
         self.draw(view, now);
         self.terminal.commit();
     }
 
     /// Writes whole lines above the picture.
     pub(super) fn print(&mut self, lines: &str, view: &RunView, now: Time) {
+        self.attend();
         self.clear();
         self.terminal.push(lines);
-        if now >= self.not_before && self.state != State::Finished {
+        if now >= self.not_before {
             self.draw(view, now);
         }
         self.terminal.commit();
@@ -129,6 +154,7 @@ impl Screen {
         write: impl FnOnce() -> R,
         ends_line: impl FnOnce(&R) -> bool,
     ) -> R {
+        self.attend();
         if self.state == State::Drawn {
             self.clear();
             self.terminal.commit();
@@ -156,33 +182,60 @@ impl Screen {
 
     /// Takes the picture away for good.
     pub(super) fn finish(&mut self) {
-        self.clear();
-        self.terminal.commit();
+        self.hide();
         self.state = State::Finished;
     }
 
-    /// Takes the picture away until it is drawn again.
+    /// Takes the picture away until it is drawn again, and makes the terminal what it was.
     pub(super) fn hide(&mut self) {
+        let is_ours = self.attend() == Owner::This;
         self.clear();
         self.terminal.commit();
+        match &mut self.keys {
+            Some(keys) if is_ours => keys.release(),
+            Some(keys) => keys.forget(),
+            None => {}
+        }
     }
 
-    /// Forgets what is on the terminal, for somebody else has written there: the next picture begins where the cursor
-    /// is.
-    pub(super) fn forget(&mut self) {
-        if self.state == State::Drawn {
-            self.picture.set_message("");
-            self.terminal.discard();
-            self.state = State::Clear;
+    /// Looks whose the terminal is. What is on it is forgotten when others had it meanwhile: the next picture begins
+    /// where the cursor is.
+    fn attend(&mut self) -> Owner {
+        let owner = match self.terminal.measure() {
+            Some(_) => Owner::This,
+            None => Owner::Other,
+        };
+        let continued = self.continued.swap(false, Ordering::Relaxed);
+        if continued || owner == Owner::Other {
+            if self.state == State::Drawn {
+                self.picture.set_message("");
+                self.terminal.discard();
+                self.state = State::Clear;
+            }
+            if let Some(keys) = &mut self.keys {
+                keys.forget();
+            }
         }
+        owner
     }
 
     fn draw(&mut self, view: &RunView, now: Time) {
-        if self.state == State::MidLine {
-            self.clear();
+        let Some(size) = self.terminal.measure() else {
+            return;
+        };
+        match self.state {
+            State::Finished => return,
+            State::MidLine => self.clear(),
+            State::Drawn | State::Clear => {}
         }
-        let size = self.terminal.measure();
-        let lines = picture::compose(view, now, size, self.hosts, &mut self.selection);
+        let tip = match &mut self.keys {
+            Some(keys) => {
+                keys.hold();
+                if keys.are_held() { KEYS_TIP } else { "" }
+            }
+            None => "",
+        };
+        let lines = picture::compose(view, now, size, self.hosts, tip, &mut self.selection);
         let lines: Vec<String> = lines.iter().map(|line| line.render(self.palette)).collect();
         let lines: Vec<&str> = lines
             .iter()
@@ -196,10 +249,7 @@ impl Screen {
     /// After this, the cursor stands at the start of a line and there is no picture.
     fn clear(&mut self) {
         match self.state {
-            State::Drawn => {
-                self.terminal.measure();
-                self.picture.set_message("");
-            }
+            State::Drawn => self.picture.set_message(""),
             State::MidLine => self.terminal.push("\n"),
             State::Clear | State::Finished => return,
         }
@@ -209,9 +259,8 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Where a panic passes, what it says shall stand below the last picture.
-        if !std::thread::panicking() {
-            self.finish();
-        }
+        // Where a panic passes, nothing is drawn, and what it says stands below the last picture; but the terminal is
+        // made what it was.
+        self.finish();
     }
 }

@@ -19,12 +19,14 @@ const MAX_NAME_NARROW: usize = 8;
 /// Lines of the terminal that are left to what is said and written above.
 const LEFT_FREE: u16 = 2;
 
-/// The lines of the display: the run first, then the hosts. Never more than the terminal has rows, never wider.
+/// The lines of the display: the run first, then the hosts, at last how many more there are with `tip` after it. Never
+/// more than the terminal has rows, never wider.
 pub(in crate::progress) fn compose(
     view: &RunView,
     now: Time,
     size: TerminalSize,
     hosts: HostLines,
+    tip: &str,
     selection: &mut Selection,
 ) -> Vec<Line> {
     let columns = usize::from(size.columns.max(1));
@@ -83,7 +85,7 @@ pub(in crate::progress) fn compose(
             0 => String::new(),
             all => format!(", {used}/{all} slots"),
         };
-        let text = format!("{indent}... {hosts}{slots}");
+        let text = format!("{indent}... {hosts}{slots}{tip}");
         lines.push(Line::new().plain(text).truncated(columns));
     }
     lines

@@ -47,7 +47,7 @@ impl Terminal {
     pub(super) fn new(writer: Box<dyn Write + Send>, source: SizeSource) -> Self {
         let inner = Inner {
             writer,
-            size: source(),
+            size: source().unwrap_or(TerminalSize::USUAL),
             source,
             buffer: String::new(),
             line: Line::Here,
@@ -58,11 +58,18 @@ impl Terminal {
         }
     }
 
-    /// Asks for the terminal's size; indicatif is told this one until the next call.
-    pub(super) fn measure(&self) -> TerminalSize {
+    /// Asks for the terminal's size; indicatif is told this one until the next call. `None` while the terminal belongs
+    /// to somebody else.
+    pub(super) fn measure(&self) -> Option<TerminalSize> {
         let mut inner = self.lock();
-        inner.size = (inner.source)();
-        inner.size
+        let size = (inner.source)();
+        inner.size = size.unwrap_or(inner.size);
+        size
+    }
+
+    /// Its size when it was measured last.
+    pub(super) fn size(&self) -> TerminalSize {
+        self.lock().size
     }
 
     /// Adds text as it is. The cursor stands at the start of a line, before and after.

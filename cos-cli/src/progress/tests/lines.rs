@@ -167,23 +167,6 @@ fn a_missing_tool_is_told_once_by_the_shell_s_own_words() {
 }
 
 #[test]
-fn a_command_that_is_nowhere_is_told_once() {
-    assert_snapshot!(told(|play| {
-        for index in 0..3 {
-            play.start(0, index);
-            play.end_with(
-                index,
-                1,
-                Err(TaskError::CommandMissing {
-                    exit: Exit::NOT_FOUND,
-                }),
-            );
-        }
-        play.display.finish(play.now, Ending::Complete);
-    }));
-}
-
-#[test]
 fn directories_that_are_not_shared_are_told_together() {
     let (mut play, written) =
         Play::into_file(QUIET_PROGRESS, &["ws01", "ws02", "ws03", "ws04", "ws05"]);

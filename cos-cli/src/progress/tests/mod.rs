@@ -56,7 +56,7 @@ impl Play {
         let terminal = InMemoryTerm::new(rows, columns);
         let size = TerminalSize { rows, columns };
         let writer = TerminalWriter(terminal.clone());
-        let target = Target::terminal(writer, Palette::PLAIN, move || size);
+        let target = Target::terminal(writer, Palette::PLAIN, move || Some(size));
         (Self::new(settings, hosts, target), terminal)
     }
 

@@ -233,7 +233,7 @@ proptest! {
         let hosts = ["big", "ws\u{1b}1", "計算機", "ws03"];
         let size = TerminalSize { rows, columns };
         // No emulator: that one breaks where a wide character meets a single column.
-        let target = Target::terminal(Written::default(), Palette::PLAIN, move || size);
+        let target = Target::terminal(Written::default(), Palette::PLAIN, move || Some(size));
         let mut play = Play::new(settings, &hosts, target);
         let mut selection = HostSelection::default();
         for (pause, event) in history {
@@ -241,7 +241,7 @@ proptest! {
             play.display.event(&Stamped { at: play.now, event }, &labels());
             play.display.tick(play.now);
             let hosts = HostLines::Most(most);
-            let picture = compose(play.display.view(), play.now, size, hosts, &mut selection);
+            let picture = compose(play.display.view(), play.now, size, hosts, "", &mut selection);
             prop_assert!(picture.len() <= rows.into());
             for line in picture {
                 let line = line.render(Palette::PLAIN);

@@ -1,5 +1,7 @@
 //! What is drawn on a terminal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cos_core::event::PauseCause;
 use cos_core::vm::host::HostLoss;
 use insta::assert_snapshot;
@@ -201,22 +203,50 @@ fn output_of_jobs_stands_above_the_picture() {
 }
 
 #[test]
-fn a_picture_that_others_wrote_over_is_left_alone() {
-    let (mut play, terminal) = Play::on_terminal(SETTINGS, &["local"], 24, 80);
+fn what_others_wrote_while_this_was_stopped_is_left_alone() {
+    let terminal = InMemoryTerm::new(24, 80);
+    let target = Target::terminal(TerminalWriter(terminal.clone()), Palette::PLAIN, || {
+        Some(TerminalSize::USUAL)
+    });
+    let parts = target.terminal.as_ref().expect("a terminal");
+    let continued = Arc::clone(&parts.continued);
+    let mut play = Play::new(SETTINGS, &["local"], target);
     play.up(0, 2);
     play.start(0, 0);
     play.pass(1.0);
     play.display.hide();
     assert!(!terminal.contents().contains("Running"));
-    terminal
-        .write_str("[1]+  Stopped\r\n$ fg\r\n")
-        .expect("to write");
-    play.display.resume();
     play.pass(1.0);
-    play.display.resume();
-    terminal
-        .write_str("\r\n[1]+  Stopped\r\n$ fg\r\n")
-        .expect("to write");
+    let shell = "^Z\r\n[1]+  Stopped\r\n$ fg\r\n";
+    terminal.write_str(shell).expect("to write");
+    continued.store(true, Ordering::Relaxed);
+    play.pass(1.0);
+    assert_snapshot!(terminal.contents());
+}
+
+#[test]
+fn in_the_background_lines_are_written_and_nothing_is_drawn() {
+    let terminal = InMemoryTerm::new(24, 80);
+    let ours = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&ours);
+    let target = Target::terminal(
+        TerminalWriter(terminal.clone()),
+        Palette::PLAIN,
+        move || told.load(Ordering::Relaxed).then_some(TerminalSize::USUAL),
+    );
+    let mut play = Play::new(SETTINGS, &["local"], target);
+    play.up(0, 2);
+    play.start(0, 0);
+    play.start(0, 1);
+    play.pass(1.0);
+    let shell = "^Z\r\n[1]+  Stopped\r\n$ bg\r\n";
+    terminal.write_str(shell).expect("to write");
+    ours.store(false, Ordering::Relaxed);
+    play.pass(1.0);
+    play.fail(0, 1);
+    play.pass(1.0);
+    terminal.write_str("$ fg\r\n").expect("to write");
+    ours.store(true, Ordering::Relaxed);
     play.pass(1.0);
     assert_snapshot!(terminal.contents());
 }
@@ -232,7 +262,7 @@ fn a_window_that_shrinks_is_drawn_anew() {
     let target = Target::terminal(
         TerminalWriter(terminal.clone()),
         Palette::PLAIN,
-        move || *told.lock().expect("a lock"),
+        move || Some(*told.lock().expect("a lock")),
     );
     let mut play = Play::new(SETTINGS, &["big", "ws01", "ws02"], target);
     for host in 0..3 {
@@ -275,7 +305,7 @@ fn a_terminal_that_went_away_is_no_error() {
             Ok(())
         }
     }
-    let target = Target::terminal(Gone, Palette::PLAIN, || TerminalSize::USUAL);
+    let target = Target::terminal(Gone, Palette::PLAIN, || Some(TerminalSize::USUAL));
     let mut play = Play::new(SETTINGS, &["local"], target);
     play.up(0, 2);
     play.start(0, 0);
