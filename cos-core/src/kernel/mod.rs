@@ -33,9 +33,8 @@
 //!
 //! # Microthreads
 //!
-//! The other half of the system, microthreads and their system calls, has its tables beside these: the table of tids, the
-//! ready queue, and waits as operations with ids of their own. It meets this half in two places only: a remote
-//! spawn is a [`Kernel::submit`], and a [`RunEvent::TaskEnded`] finishes the child's row.
+//! The other half of the system, microthreads and their system calls, is [`microthread`]. It meets this half in two
+//! places only: a remote spawn is a [`Kernel::submit`], and a [`RunEvent::TaskEnded`] finishes the child's row.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -47,9 +46,11 @@ mod config;
 mod connection;
 mod deadline;
 mod host;
+mod id_map;
 #[cfg(any(test, feature = "sim"))]
 mod invariants;
 mod median;
+pub mod microthread;
 mod no_host;
 mod outcome;
 mod placement;

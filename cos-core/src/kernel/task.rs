@@ -16,11 +16,10 @@
 //! The epoch rises whenever a task goes back to the queue, so that from then on nothing that an earlier attempt says
 //! is believed.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::id_map::IdMap;
 use super::queue::DemandKey;
 use super::request::TaskPolicy;
 use crate::ids::{AttemptId, ClassId, Epoch, HostId, SlotId, TaskId};
@@ -219,11 +218,10 @@ impl Task {
 /// The tasks without an outcome, by id. Ids rise by one and are never used again.
 ///
 /// A hash table and not a slab: an index into a slab would have to be used again, or the slab would grow with every
-/// task that was ever submitted. Its hasher has fixed keys, so that a run can be repeated exactly; the ids are the
-/// kernel's own and no peer chooses them.
+/// task that was ever submitted.
 #[derive(Default, Debug)]
 pub(super) struct TaskTable {
-    tasks: HashMap<TaskId, Task, BuildHasherDefault<DefaultHasher>>,
+    tasks: IdMap<TaskId, Task>,
     next: u64,
 }
 
