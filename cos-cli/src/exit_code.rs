@@ -10,6 +10,8 @@ pub const USAGE_ERROR: u8 = 2;
 pub const NO_USABLE_HOST: u8 = 3;
 /// The input holds no job.
 pub const NO_JOBS: u8 = 4;
+/// `cos doctor` found hosts that no job can run on, and others that are usable.
+pub const SOME_HOSTS_UNUSABLE: u8 = 5;
 /// Jobs failed. 101 is skipped: it is the code of a Rust panic.
 pub const JOBS_FAILED: u8 = 100;
 /// `--halt` stopped the run.

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod escape;
 pub mod exit_code;
 mod failure;
+mod logging;
 pub mod message;
 pub mod output;
 pub mod progress;

@@ -208,7 +208,7 @@ impl Patient {
         if check > Check::Key {
             self.good(Check::Key, "the login is accepted".to_owned());
         }
-        self.look_at_notes();
+        self.look_at_notes(check > Check::StartUpFiles);
         let text = match failure.cause.is_empty() {
             true => failure.headline.clone(),
             false => format!("{}\n{}", failure.headline, failure.cause),
@@ -225,7 +225,7 @@ impl Patient {
             format!("ready after {start:.1} s, round trip {round_trip:.1} ms"),
         );
         self.good(Check::Key, "the login is accepted".to_owned());
-        self.look_at_notes();
+        self.look_at_notes(true);
         let system = format!("{}, kernel {}", report.system, report.kernel);
         self.good(Check::Architecture, system);
         let memory = report.memory_kib as f64 / 1024.0 / 1024.0;
@@ -247,9 +247,10 @@ impl Patient {
         self.look_at_session(report);
     }
 
-    fn look_at_notes(&mut self) {
+    /// `heard`: it came so far that its start-up files would have been heard.
+    fn look_at_notes(&mut self, heard: bool) {
         let notes = std::mem::take(&mut self.notes);
-        let mut quiet = true;
+        let mut quiet = heard;
         for note in notes {
             match note {
                 HostNote::IgnoredLines { lines, first } => {

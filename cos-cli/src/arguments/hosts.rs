@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
 use cos_ssh_vm::inventory::{
     Environment, Inventory, InventoryError, Request, SelectionError, SlotCount, SlotCountError,
 };
@@ -42,14 +41,6 @@ pub struct HostSelection {
         value_parser = parse_slots
     )]
     pub slots: Option<SlotCount>,
-    /// Stop before the first job unless every host is usable
-    #[arg(
-        long,
-        env = "COS_REQUIRE_ALL_HOSTS",
-        hide_env = true,
-        value_parser = FalseyValueParser::new()
-    )]
-    pub require_all_hosts: bool,
 }
 
 /// Why the flags choose no hosts. Each text is complete, beginning with `error:`.
@@ -170,7 +161,6 @@ mod tests {
             sshlogin: sshlogin.iter().map(ToString::to_string).collect(),
             on: on.iter().map(ToString::to_string).collect(),
             slots: Some(SlotCount::Number(3)),
-            require_all_hosts: false,
         };
         let chosen = selection(&[":,8/ws[01,03]", "big"], &["ws03,big"])
             .selected()

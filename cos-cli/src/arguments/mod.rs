@@ -71,26 +71,34 @@ pub struct HostsArguments {
     /// Which hosts.
     #[command(flatten)]
     pub selection: HostSelection,
-    /// How the table is written.
+    /// How the table is written
     #[arg(long, env = "COS_FORMAT", hide_env = true, value_enum, default_value_t)]
     pub format: TableFormat,
     /// How messages look.
     #[command(flatten)]
-    pub messages: MessageArguments,
+    pub color: ColorArguments,
 }
 
 /// Arguments of `cos doctor`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit code: 0 when jobs can run on every host, 5 when on some, 3 when on none.")]
 pub struct DoctorArguments {
     /// Which hosts.
     #[command(flatten)]
     pub selection: HostSelection,
-    /// How the findings are written.
+    /// How the findings are written
     #[arg(long, env = "COS_FORMAT", hide_env = true, value_enum, default_value_t)]
     pub format: TableFormat,
+    /// Tell only what is not as it should be
+    #[arg(long, env = "COS_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub quiet: bool,
+    /// Write what happens on the way to the hosts to this file
+    #[arg(long, env = "COS_LOG_FILE", hide_env = true, value_name = "FILE")]
+    pub log_file: Option<std::path::PathBuf>,
     /// How messages look.
     #[command(flatten)]
-    pub messages: MessageArguments,
+    pub messages: ColorArguments,
 }
 
 /// Arguments of `cos init`.
@@ -118,6 +126,15 @@ pub enum TableFormat {
     Text,
     /// One JSON document
     Json,
+}
+
+/// The flag that decides about colours.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Messages")]
+pub struct ColorArguments {
+    /// When to colour: NO_COLOR and FORCE_COLOR decide when this is `auto`
+    #[arg(long, env = "COS_COLOR", hide_env = true, value_enum, default_value_t)]
+    pub color: ColorChoice,
 }
 
 /// Flags that decide how much is said, and in which colours.

@@ -40,6 +40,15 @@ pub struct RunArguments {
     /// Where jobs run.
     #[command(flatten)]
     pub hosts: HostSelection,
+    /// Start no job before every host is up; end with exit 3 if one cannot be
+    #[arg(
+        long,
+        env = "COS_REQUIRE_ALL_HOSTS",
+        hide_env = true,
+        help_heading = "Hosts",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub require_all_hosts: bool,
     /// Where jobs come from.
     #[command(flatten)]
     pub input: InputArguments,

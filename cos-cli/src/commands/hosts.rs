@@ -30,7 +30,7 @@ pub(super) fn list(arguments: &HostsArguments, out: &mut dyn Write) -> Result<u8
     Ok(exit_code::SUCCESS)
 }
 
-fn source(inventory: &Inventory) -> String {
+pub(super) fn source(inventory: &Inventory) -> String {
     match &inventory.source {
         Source::File { path, found } => {
             let how = match found {

@@ -58,6 +58,10 @@ fn exit_codes(page: &mut Vec<u8>) -> io::Result<()> {
         ),
         (exit_code::NO_USABLE_HOST, "no usable host, or none left"),
         (exit_code::NO_JOBS, "no jobs"),
+        (
+            exit_code::SOME_HOSTS_UNUSABLE,
+            "cos doctor: some hosts are unusable",
+        ),
         (exit_code::JOBS_FAILED, "jobs failed"),
         (exit_code::HALTED, "stopped by --halt"),
         (exit_code::INTERRUPTED, "stopped by SIGINT"),

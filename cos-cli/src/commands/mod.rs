@@ -1,6 +1,7 @@
 //! The commands of `cos`, and the one function that `main` calls.
 
 mod completions;
+mod doctor;
 mod dry_run;
 mod hosts;
 mod init;
@@ -9,7 +10,7 @@ mod man;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use crate::arguments::{self, Command, MessageArguments, ParseFailure};
+use crate::arguments::{self, ColorChoice, Command, ParseFailure};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::message::{Message, Palette};
@@ -34,27 +35,27 @@ pub fn main() -> ExitCode {
             return ExitCode::from(exit_code::USAGE_ERROR);
         }
     };
-    let (outcome, messages) = match cli.command {
+    let (outcome, color) = match cli.command {
         Command::Run(arguments) if arguments.job.dry_run => (
             dry_run::dry_run(&arguments, &mut stdout()),
-            Some(arguments.messages),
+            Some(arguments.messages.color),
         ),
-        Command::Run(arguments) => (run::run(&arguments), Some(arguments.messages)),
+        Command::Run(arguments) => (run::run(&arguments), Some(arguments.messages.color)),
         Command::Hosts(arguments) => (
             hosts::list(&arguments, &mut stdout()),
-            Some(arguments.messages),
+            Some(arguments.color.color),
         ),
-        Command::Doctor(arguments) => {
-            let message = Message::error("cos doctor is not in this build");
-            (Err(Failure::internal(message)), Some(arguments.messages))
-        }
+        Command::Doctor(arguments) => (
+            doctor::doctor(&arguments, &mut stdout()),
+            Some(arguments.messages.color),
+        ),
         Command::Init(arguments) => (init::init(&arguments, &mut stdout()), None),
         Command::Completions(arguments) => {
             (completions::write(arguments.shell, &mut stdout()), None)
         }
         Command::Man => (man::write(&mut stdout()), None),
     };
-    let palette = stderr_palette(messages.as_ref());
+    let palette = stderr_palette(color);
     ExitCode::from(match outcome {
         Ok(exit_code) => exit_code,
         Err(Failure::Closed) => exit_code::SUCCESS,
@@ -73,7 +74,6 @@ fn stdout() -> impl Write {
     io::BufWriter::new(io::stdout().lock())
 }
 
-fn stderr_palette(messages: Option<&MessageArguments>) -> Palette {
-    let choice = messages.map(|messages| messages.color).unwrap_or_default();
-    Palette::choose(choice, io::stderr().is_terminal())
+fn stderr_palette(choice: Option<ColorChoice>) -> Palette {
+    Palette::choose(choice.unwrap_or_default(), io::stderr().is_terminal())
 }

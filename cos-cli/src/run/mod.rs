@@ -10,7 +10,7 @@
 mod conduct;
 mod jobs;
 mod plan;
-mod signals;
+pub(crate) mod signals;
 mod sinks;
 mod tally;
 mod terminal;

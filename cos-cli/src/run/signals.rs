@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 /// How urgently the run is to end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub(super) enum Urgency {
+pub(crate) enum Urgency {
     /// It goes on.
     #[default]
     Go,
@@ -28,17 +28,17 @@ pub(super) enum Urgency {
 
 /// What signals have asked for so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Demand {
+pub(crate) struct Demand {
     /// How urgently.
-    pub(super) urgency: Urgency,
+    pub(crate) urgency: Urgency,
     /// The signal that first asked for an end; its number decides the exit code.
-    pub(super) first: Option<i32>,
+    pub(crate) first: Option<i32>,
 }
 
 impl Demand {
     /// What a further signal makes of it.
     #[must_use]
-    pub(super) fn after(self, signal: i32) -> Self {
+    pub(crate) fn after(self, signal: i32) -> Self {
         let urgency = match (signal, self.urgency) {
             (SIGHUP, Urgency::Go) => Urgency::Finish,
             (SIGHUP, other) => other,
@@ -59,7 +59,7 @@ impl Demand {
 ///
 /// # Errors
 /// When the handlers cannot be installed or the system has no thread left.
-pub(super) fn listen() -> io::Result<watch::Receiver<Demand>> {
+pub(crate) fn listen() -> io::Result<watch::Receiver<Demand>> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let (sender, receiver) = watch::channel(Demand::default());
     thread::Builder::new()
