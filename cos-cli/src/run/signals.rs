@@ -7,10 +7,13 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
+
+use crate::exit_code;
 
 /// How urgently the run is to end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -55,6 +58,10 @@ impl Demand {
     }
 }
 
+/// How long a run that is to be left may take for it, before the process ends whatever it is waiting for: a blocked
+/// standard output blocks everything but the thread of the signals.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+
 /// Starts to listen. The receiver sees every change; signals that come while nobody looks are not lost.
 ///
 /// # Errors
@@ -67,6 +74,11 @@ pub(crate) fn listen() -> io::Result<watch::Receiver<Demand>> {
         .spawn(move || {
             for signal in signals.forever() {
                 sender.send_modify(|demand| *demand = demand.after(signal));
+                let Demand { urgency, first } = *sender.borrow();
+                if urgency == Urgency::Leave {
+                    thread::sleep(LEAVE_LIMIT);
+                    std::process::exit(exit_code::of_signal(first.unwrap_or(signal)).into());
+                }
             }
         })?;
     Ok(receiver)
