@@ -65,6 +65,16 @@ pub(super) struct TerminalTarget {
     /// Set by others when this process goes on after it was stopped; the terminal is not what it was then.
     pub(super) continued: Arc<AtomicBool>,
     pub(super) keys: Option<Keys>,
+    pub(super) narrowing: Narrowing,
+}
+
+/// What a terminal does with lines that no longer fit when its window is made narrower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Narrowing {
+    /// It breaks them into several, as most do.
+    Rewraps,
+    /// It cuts them.
+    Cuts,
 }
 
 /// Tells the size of a terminal, asked anew for each picture; `None` while the terminal belongs to somebody else, such
@@ -114,6 +124,7 @@ impl Target {
                 size: Box::new(size),
                 continued,
                 keys,
+                narrowing: narrowing(|name| std::env::var_os(name).is_some()),
             }),
         }
     }
@@ -140,6 +151,7 @@ impl Target {
                 size: Box::new(size),
                 continued: Arc::default(),
                 keys: None,
+                narrowing: Narrowing::Rewraps,
             }),
         }
     }
@@ -147,6 +159,14 @@ impl Target {
 
 fn can_move_cursor(term: Option<&str>) -> bool {
     term.is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Known by what they set in the environment: xterm and GNU screen cut.
+fn narrowing(is_set: impl Fn(&str) -> bool) -> Narrowing {
+    match is_set("XTERM_VERSION") || is_set("STY") {
+        true => Narrowing::Cuts,
+        false => Narrowing::Rewraps,
+    }
 }
 
 fn is_in_foreground(terminal: &impl AsFd) -> bool {

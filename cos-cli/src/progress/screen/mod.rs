@@ -24,8 +24,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub(super) use self::keys::{Key, Keys};
 use self::selection::Selection;
 use self::terminal::Terminal;
+use super::line::Line;
 use super::model::RunView;
-use super::settings::{TerminalSize, TerminalTarget};
+use super::settings::{Narrowing, TerminalSize, TerminalTarget};
 use crate::message::Palette;
 
 /// The least time between two pictures, but for those that follow something that was said.
@@ -48,6 +49,9 @@ pub(super) struct Screen {
     continued: Arc<AtomicBool>,
     keys: Option<Keys>,
     selection: Selection,
+    narrowing: Narrowing,
+    /// The columns of each line of the picture, and of the terminal when it was drawn.
+    widths: (Vec<usize>, u16),
     state: State,
     drawn_at: Option<Time>,
     not_before: Time,
@@ -105,6 +109,8 @@ impl Screen {
             continued: target.continued,
             keys: target.keys,
             selection: Selection::default(),
+            narrowing: target.narrowing,
+            widths: (Vec::new(), 0),
             state: State::Clear,
             drawn_at: None,
             not_before: now + FIRST_PICTURE,
@@ -226,6 +232,7 @@ impl Screen {
         match self.state {
             State::Finished => return,
             State::MidLine => self.clear(),
+            State::Drawn if size.columns < self.widths.1 => self.clear(),
             State::Drawn | State::Clear => {}
         }
         let tip = match &mut self.keys {
@@ -236,6 +243,7 @@ impl Screen {
             None => "",
         };
         let lines = picture::compose(view, now, size, self.hosts, tip, &mut self.selection);
+        self.widths = (lines.iter().map(Line::width).collect(), size.columns);
         let lines: Vec<String> = lines.iter().map(|line| line.render(self.palette)).collect();
         let lines: Vec<&str> = lines
             .iter()
@@ -246,9 +254,26 @@ impl Screen {
         self.drawn_at = Some(now);
     }
 
+    /// Clears a picture that was drawn when the terminal was wider: indicatif does not know that its lines may have
+    /// been broken since.
+    fn clear_narrowed(&mut self) {
+        let columns = usize::from(self.terminal.size().columns.max(1));
+        let rows: usize = match self.narrowing {
+            Narrowing::Rewraps => {
+                let widths = self.widths.0.iter();
+                widths.map(|width| width.div_ceil(columns).max(1)).sum()
+            }
+            Narrowing::Cuts => self.widths.0.len(),
+        };
+        self.picture.set_message("");
+        self.terminal.discard();
+        self.terminal.erase_upwards(rows);
+    }
+
     /// After this, the cursor stands at the start of a line and there is no picture.
     fn clear(&mut self) {
         match self.state {
+            State::Drawn if self.terminal.size().columns < self.widths.1 => self.clear_narrowed(),
             State::Drawn => self.picture.set_message(""),
             State::MidLine => self.terminal.push("\n"),
             State::Clear | State::Finished => return,

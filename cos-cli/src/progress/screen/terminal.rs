@@ -79,6 +79,14 @@ impl Terminal {
         inner.buffer.push_str(&text.replace('\n', "\r\n"));
     }
 
+    /// Erases the row of the cursor and those above it, `rows` in all, and everything below.
+    pub(super) fn erase_upwards(&self, rows: usize) {
+        let _ = self.move_cursor_up(rows.saturating_sub(1));
+        let mut inner = self.lock();
+        inner.line = Line::Here;
+        inner.buffer.push_str("\r\u{1b}[J");
+    }
+
     /// Writes everything that was drawn.
     pub(super) fn commit(&self) {
         let inner = &mut *self.lock();

@@ -1,12 +1,13 @@
 //! What is drawn on a terminal.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use cos_core::event::PauseCause;
 use cos_core::vm::host::HostLoss;
 use insta::assert_snapshot;
 
 use super::*;
+use crate::progress::settings::Narrowing;
 
 const LAB: [&str; 12] = [
     "big", "ws01", "ws02", "ws03", "ws04", "ws05", "ws06", "ws07", "ws08", "ws09", "ws10", "ws11",
@@ -259,11 +260,15 @@ fn a_window_that_shrinks_is_drawn_anew() {
         columns: 80,
     }));
     let told = Arc::clone(&size);
-    let target = Target::terminal(
+    let mut target = Target::terminal(
         TerminalWriter(terminal.clone()),
         Palette::PLAIN,
         move || Some(*told.lock().expect("a lock")),
     );
+    // The terminal in memory does not break lines anew.
+    if let Some(terminal) = &mut target.terminal {
+        terminal.narrowing = Narrowing::Cuts;
+    }
     let mut play = Play::new(SETTINGS, &["big", "ws01", "ws02"], target);
     for host in 0..3 {
         play.up(host, 4);
@@ -283,6 +288,31 @@ fn a_window_that_shrinks_is_drawn_anew() {
     };
     play.pass(1.0);
     assert_eq!(terminal.contents().lines().count(), before.lines().count());
+}
+
+#[test]
+fn a_picture_whose_lines_were_broken_is_erased_whole() {
+    let written = Written::default();
+    let columns = Arc::new(AtomicU16::new(80));
+    let told = Arc::clone(&columns);
+    let target = Target::terminal(written.clone(), Palette::PLAIN, move || {
+        let columns = told.load(Ordering::Relaxed);
+        Some(TerminalSize { rows: 24, columns })
+    });
+    let mut play = Play::new(SETTINGS, &["big", "ws01"], target);
+    for host in 0..2 {
+        play.up(host, 4);
+        play.start(host, u64::from(host));
+    }
+    play.pass(1.0);
+    columns.store(30, Ordering::Relaxed);
+    play.pass(1.0);
+    // 46 columns of total and twice 40 of a host are six rows of 30.
+    assert!(
+        written.text().contains("\u{1b}[5A\r\u{1b}[JRunning"),
+        "{:?}",
+        written.text()
+    );
 }
 
 #[test]
