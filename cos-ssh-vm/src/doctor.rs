@@ -35,6 +35,8 @@ pub enum Check {
     Containment,
     /// Whether this computer's directory is shared.
     Directory,
+    /// Which entries of the mirrored storage are this computer's.
+    Mirrors,
     /// How far its clock is from this computer's.
     Clock,
     /// Whether its session manager lets processes outlive their session.
@@ -55,6 +57,7 @@ impl Check {
             Self::Preparation => "preparation",
             Self::Containment => "containment",
             Self::Directory => "directory",
+            Self::Mirrors => "mirrors",
             Self::Clock => "clock",
             Self::Session => "session",
         }
@@ -243,6 +246,7 @@ impl Patient {
         };
         self.good(Check::Worker, worker);
         self.look_at_preparation(report);
+        self.look_at_mirrors(report);
         self.look_at_clock(report, info.round_trip, now);
         self.look_at_session(report);
     }
@@ -314,7 +318,6 @@ impl Patient {
             );
             self.find(Check::Preparation, Status::Remark, text, None);
         }
-        let shown = |path: &[u8]| Path::new(OsStr::from_bytes(path)).display().to_string();
         match &report.directory {
             DirectoryReport::Shared { path } => {
                 self.good(Check::Directory, format!("shared, as {}", shown(path)));
@@ -334,6 +337,20 @@ impl Patient {
                     text,
                     Some(cure.to_owned()),
                 );
+            }
+        }
+    }
+
+    fn look_at_mirrors(&mut self, report: &HostReport) {
+        for mirror in &report.mirrors {
+            let path = shown(&mirror.path);
+            match &mirror.problem {
+                None => self.good(Check::Mirrors, format!("{path} is shared")),
+                Some(problem) => {
+                    let text = format!("{path} is not this computer's directory: {problem}");
+                    let cure = "correct or remove the entry in `mirrored_storage` of hosts.toml";
+                    self.find(Check::Mirrors, Status::Remark, text, Some(cure.to_owned()));
+                }
             }
         }
     }
@@ -365,6 +382,10 @@ impl Patient {
             "a lost connection ends the jobs there at once; `loginctl enable-linger` there helps";
         self.find(Check::Session, Status::Remark, text, Some(cure.to_owned()));
     }
+}
+
+fn shown(path: &[u8]) -> String {
+    Path::new(OsStr::from_bytes(path)).display().to_string()
 }
 
 /// Which check a failure is an answer to.
@@ -448,6 +469,7 @@ mod tests {
             kills_user_processes: false,
             neighbours: Vec::new(),
             swept: Vec::new(),
+            mirrors: Vec::new(),
         }
     }
 

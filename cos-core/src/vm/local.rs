@@ -181,6 +181,7 @@ pub fn local_preparation(run: &str, slots: SlotCount) -> std::io::Result<Prepara
         local_storage: "/var/tmp/cos-{user}".to_owned(),
         slots,
         lease: Duration::from_secs(60),
+        mirrors: Vec::new(),
     })
 }
 

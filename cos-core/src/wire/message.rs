@@ -193,6 +193,27 @@ pub struct Preparation {
     pub slots: SlotCount,
     /// How long the agent works on when it hears nothing.
     pub lease: Duration,
+    /// Directory trees that the client asks a proof for, whatever jobs do; [`HostReport::mirrors`] answers in this
+    /// order.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// A directory tree that client and host are said to share.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mirror {
+    /// Its path on the host.
+    pub path: ByteBuf,
+    /// What the client put there, or why it could put nothing there.
+    pub token: Result<cos_storage::Token, String>,
+}
+
+/// What came of a [`Mirror`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MirrorReport {
+    /// Its path on the host.
+    pub path: ByteBuf,
+    /// Why it is not proved to be the client's; `None` when it is.
+    pub problem: Option<String>,
 }
 
 /// The run's directory on a host.
@@ -275,6 +296,8 @@ pub struct HostReport {
     pub neighbours: Vec<Neighbour>,
     /// What a former run had left there and was removed now.
     pub swept: Vec<String>,
+    /// What came of [`Preparation::mirrors`].
+    pub mirrors: Vec<MirrorReport>,
 }
 
 /// What keeps a job's processes together.

@@ -57,7 +57,7 @@ impl Worker {
     /// The program that runs now: a program that embeds COS deploys itself, for hosts of its own target.
     ///
     /// It is read from `/proc/self/exe`, which is the file that was started even when it has been replaced since. Its
-    /// `main` must begin with [`cos_core::worker::init`](https://docs.rs/cos-core), as `#[cos::main]` sees to.
+    /// `main` must begin with [`cos_core::worker::init`], as `#[cos::main]` sees to.
     ///
     /// # Errors
     ///

@@ -124,7 +124,7 @@ impl Master {
                         return Ok(master);
                     }
                     if Instant::now() >= deadline {
-                        return Err(diagnose(Ending::TimedOut(limit), &master.words.so_far()));
+                        return Err(login_took_too_long(limit, &master.words.so_far()));
                     }
                 }
             }
@@ -212,6 +212,16 @@ fn not_started(error: &io::Error) -> Diagnosis {
         Ending::Exited(255),
         format!("ssh cannot be started: {error}").as_bytes(),
     )
+}
+
+/// ssh says nothing about a login that takes long, and that is not the time it has for the connection.
+fn login_took_too_long(limit: Duration, words: &[u8]) -> Diagnosis {
+    let mut diagnosis = diagnose(Ending::TimedOut(limit), words);
+    if diagnosis.cause.is_empty() {
+        let seconds = limit.as_secs();
+        diagnosis.cause = format!("connected, but the login was not through after {seconds} s");
+    }
+    diagnosis
 }
 
 fn ending_of(status: ExitStatus) -> Ending {

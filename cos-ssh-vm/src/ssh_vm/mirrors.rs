@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use cos_core::ids::HostId;
-use cos_storage::{MIRRORED_STORAGE_VARIABLE, MirroredStorage, PlantedToken, TranslateError};
+use cos_storage::{
+    MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage, PlantedToken, TranslateError,
+};
 
 use super::error::SshVmError;
 use crate::inventory::{HostSpec, Inventory};
@@ -72,6 +74,21 @@ impl Mirrors {
             // The lists are of equal length, and a path of this machine has an index.
             None => self.own.to_actual(&path),
         }
+    }
+
+    /// The path of each entry on a host; none for this machine itself.
+    pub fn entries_on(&self, host: HostId) -> &[PathBuf] {
+        let entries = self.hosts.get(host.0 as usize).and_then(Option::as_deref);
+        entries.unwrap_or_default()
+    }
+
+    /// Plants a proof in every entry.
+    pub(super) fn plant_all(&self) -> Vec<Result<PlantedToken, String>> {
+        let plant = |entry: &MirrorEntry| {
+            let root = entry.root().map_err(|error| error.to_string())?;
+            PlantedToken::plant(root, root).map_err(|error| error.to_string())
+        };
+        self.own.entries().iter().map(plant).collect()
     }
 
     /// Plants the proof that a host's directory is this machine's `path`.

@@ -34,8 +34,8 @@ use crate::session::{Admission, ControlDirectory, Reach};
 pub struct SshVm {
     machine: AgentVm,
     mirrors: Mirrors,
-    /// Hosts look for it whenever they connect.
-    _token: Option<PlantedToken>,
+    /// Hosts look for them whenever they connect.
+    _tokens: Vec<PlantedToken>,
 }
 
 impl SshVm {
@@ -48,6 +48,7 @@ impl SshVm {
             workers: Vec::new(),
             local: LocalLauncher::this_program(),
             directory: StartDirectory::Scratch,
+            prove_mirrors: false,
             environment: BTreeMap::new(),
         }
     }
@@ -85,6 +86,7 @@ pub struct SshVmBuilder<'a> {
     workers: Vec<Worker>,
     local: LocalLauncher,
     directory: StartDirectory,
+    prove_mirrors: bool,
     environment: BTreeMap<OsString, OsString>,
 }
 
@@ -107,13 +109,20 @@ impl SshVmBuilder<'_> {
         self
     }
 
+    /// Asks every host to prove every entry of the mirrored storage, for its report. It takes a host some seconds where
+    /// an entry lies on a network file system and is not shared.
+    pub fn prove_mirrors(mut self) -> Self {
+        self.prove_mirrors = true;
+        self
+    }
+
     /// Sets a variable for every job, over those of the host and of the inventory.
     pub fn environment(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
     }
 
-    /// Makes the machine. It may write a token file in the shared directory, which goes with the machine.
+    /// Makes the machine. It may write token files in shared directories, which go with the machine.
     ///
     /// # Errors
     ///
@@ -134,12 +143,17 @@ impl SshVmBuilder<'_> {
             StartDirectory::Shared(path) if !all_local => mirrors.plant(path),
             _ => Err("not needed".to_owned()),
         };
+        let entry_tokens = match self.prove_mirrors {
+            true => mirrors.plant_all(),
+            false => Vec::new(),
+        };
         let common = Common {
             run: self.run,
             environment: self.environment,
             directory,
             token,
             mirrors,
+            entry_tokens,
         };
         let ssh = match all_local {
             true => None,
@@ -165,7 +179,11 @@ impl SshVmBuilder<'_> {
         Ok(SshVm {
             machine,
             mirrors: common.mirrors,
-            _token: common.token.ok(),
+            _tokens: [common.token]
+                .into_iter()
+                .chain(common.entry_tokens)
+                .flatten()
+                .collect(),
         })
     }
 }

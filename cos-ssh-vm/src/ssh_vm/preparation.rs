@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cos_core::ids::HostId;
-use cos_core::wire::message::{Preparation, RunDirectory, SlotCount as AgentSlots};
+use cos_core::wire::message::{Mirror, Preparation, RunDirectory, SlotCount as AgentSlots};
 use cos_storage::PlantedToken;
 use serde_bytes::ByteBuf;
 
@@ -35,6 +35,8 @@ pub(super) struct Common {
     /// The token of a shared directory, or why there is none.
     pub(super) token: Result<PlantedToken, String>,
     pub(super) mirrors: Mirrors,
+    /// The token of each entry of the mirrored storage, where every host is to prove them.
+    pub(super) entry_tokens: Vec<Result<PlantedToken, String>>,
 }
 
 /// What the agent of one host is told.
@@ -68,6 +70,7 @@ pub(super) fn preparation(common: &Common, id: HostId, host: &HostSpec) -> Prepa
         local_storage: host.local_storage.as_str().to_owned(),
         slots: agent_slots(host.slots),
         lease: host.lease,
+        mirrors: mirrors(common, id),
     }
 }
 
@@ -87,6 +90,18 @@ fn directory(common: &Common, id: HostId, host: &HostSpec) -> Result<RunDirector
         path: bytes(path.as_os_str()),
         token: token.token().clone(),
     })
+}
+
+fn mirrors(common: &Common, id: HostId) -> Vec<Mirror> {
+    let entries = common.mirrors.entries_on(id).iter();
+    let mirror = |(path, token): (&PathBuf, &Result<PlantedToken, String>)| Mirror {
+        path: bytes(path.as_os_str()),
+        token: match token {
+            Ok(planted) => Ok(planted.token().clone()),
+            Err(reason) => Err(reason.clone()),
+        },
+    };
+    entries.zip(&common.entry_tokens).map(mirror).collect()
 }
 
 fn bytes(text: &OsStr) -> ByteBuf {

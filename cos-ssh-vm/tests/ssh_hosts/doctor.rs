@@ -21,7 +21,17 @@ fn text(examination: &Examination, check: Check, status: Status) -> &str {
 #[test]
 fn every_host_is_examined_and_every_problem_has_its_cure() {
     let lab = Lab::new().unwrap();
-    let good = lab.host("good").noisy().start().unwrap();
+    let elsewhere = lab.shared_directory("elsewhere").unwrap();
+    let mirrors = format!(
+        "mirrored_storage = [{:?}, {elsewhere:?}]",
+        lab.shared_directory("pdk").unwrap()
+    );
+    let good = lab
+        .host("good")
+        .noisy()
+        .hosts_toml_line(&mirrors)
+        .start()
+        .unwrap();
     let _locked = lab.host("locked").refuse_login().start().unwrap();
     let _gone = lab.broken_host("gone", Breakage::Refused).unwrap();
     let _strange = lab
@@ -34,10 +44,13 @@ fn every_host_is_examined_and_every_problem_has_its_cure() {
         .hosts_toml_line("setup = \"echo no such module >&2; exit 3\"")
         .start()
         .unwrap();
-    let inventory = inventory(&lab, &["good", "locked", "gone", "strange", "broken"]);
+    let mut inventory = inventory(&lab, &["good", "locked", "gone", "strange", "broken"]);
+    let (shared, own) = (lab.shared_directory("pdk").unwrap(), lab.client_home());
+    inventory.spawner_mirrored_storage = Some(vec![shared.clone(), own]);
     let examinations = run(async {
         let mut machine = SshVm::builder(&inventory, "doctor")
             .worker(real_worker())
+            .prove_mirrors()
             .directory(StartDirectory::Shared(lab.client_home()))
             .start()
             .unwrap();
@@ -57,6 +70,10 @@ fn every_host_is_examined_and_every_problem_has_its_cure() {
     assert!(text(good_one, Check::Worker, Status::Good).contains("bytes sent"));
     assert_eq!(text(good_one, Check::Clock, Status::Good), "as here");
     text(good_one, Check::Directory, Status::Remark);
+    let is_shared = format!("{} is shared", shared.display());
+    assert_eq!(text(good_one, Check::Mirrors, Status::Good), is_shared);
+    let other = format!("{} is not this computer's directory: ", elsewhere.display());
+    assert!(text(good_one, Check::Mirrors, Status::Remark).starts_with(&other));
     text(locked, Check::Reach, Status::Good);
     assert!(text(locked, Check::Key, Status::Problem).contains("Permission denied"));
     assert!(text(gone, Check::Reach, Status::Problem).contains("Connection refused"));

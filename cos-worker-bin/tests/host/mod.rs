@@ -87,6 +87,7 @@ pub(crate) fn preparation(directory: &Path) -> Preparation {
         local_storage: directory.join("local").display().to_string(),
         slots: SlotCount::Number(2),
         lease: PATIENCE,
+        mirrors: Vec::new(),
     }
 }
 

@@ -259,6 +259,7 @@ fn host_info(slots: u32) -> HostInfo {
             kills_user_processes: false,
             neighbours: Vec::new(),
             swept: Vec::new(),
+            mirrors: Vec::new(),
         },
         release: "0.1.0".to_owned(),
         uploaded: 0,

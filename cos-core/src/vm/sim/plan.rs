@@ -196,6 +196,7 @@ pub(crate) fn host_info(plan: &HostPlan) -> HostInfo {
             kills_user_processes: false,
             neighbours: Vec::new(),
             swept: Vec::new(),
+            mirrors: Vec::new(),
         },
         release: "simulated".into(),
         uploaded: 0,

@@ -13,7 +13,9 @@ use cos_storage::{Scratch, Token, Verdict};
 use serde_bytes::ByteBuf;
 
 use crate::wire::PROTOCOL_VERSION;
-use crate::wire::message::{DirectoryReport, Neighbour, Preparation, PrepareError, RunDirectory};
+use crate::wire::message::{
+    DirectoryReport, Mirror, MirrorReport, Neighbour, Preparation, PrepareError, RunDirectory,
+};
 use crate::worker::containment::{self, Cookie};
 use crate::worker::place::Place;
 use crate::worker::record::Record;
@@ -31,6 +33,8 @@ pub(super) struct Directories {
     pub(super) swept: Vec<String>,
     /// Other agents of the same user.
     pub(super) neighbours: Vec<Neighbour>,
+    /// Which trees are the client's.
+    pub(super) mirrors: Vec<MirrorReport>,
 }
 
 impl Directories {
@@ -76,6 +80,7 @@ impl Directories {
             local_storage,
             swept: removed,
             neighbours: swept.neighbours.into_iter().map(neighbour).collect(),
+            mirrors: preparation.mirrors.iter().map(mirror_report).collect(),
         })
     }
 }
@@ -133,6 +138,17 @@ fn usable(path: &Path) -> Result<(), String> {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(format!("{}: not a directory", path.display())),
         Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+fn mirror_report(mirror: &Mirror) -> MirrorReport {
+    let proved = match &mirror.token {
+        Ok(token) => prove(token, as_path(&mirror.path)),
+        Err(reason) => Err(reason.clone()),
+    };
+    MirrorReport {
+        path: mirror.path.clone(),
+        problem: proved.err(),
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn host_report(prepared: &Prepared) -> HostReport {
         kills_user_processes: logind_kills_user_processes(),
         neighbours: directories.neighbours.clone(),
         swept: directories.swept.clone(),
+        mirrors: directories.mirrors.clone(),
     }
 }
 
