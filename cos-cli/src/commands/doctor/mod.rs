@@ -99,6 +99,7 @@ async fn examinations(inventory: &Inventory) -> Result<Examined, Failure> {
     };
     let run = format!("doctor-{}", RunId::random(0));
     let mut machine = SshVm::builder(inventory, run)
+        .prove_mirrors()
         .worker(worker::embedded())
         .directory(directory)
         .start()
