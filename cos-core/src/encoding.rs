@@ -8,10 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-/// The most that [`decode`] may allocate for one message header (256 KiB).
+/// The most that [`decode`] may allocate for one message header (1 MiB): as much as a whole frame may hold.
 ///
-/// A command line is bounded by the kernel's `MAX_ARG_STRLEN` (128 KiB) for one string; the rest is small.
-pub const HEADER_LIMIT: usize = 256 * 1024;
+/// No kernel executes a command line of more than 128 KiB (`MAX_ARG_STRLEN`), but a longer one is the mistake of one
+/// job, which it fails; it must not end the channel.
+pub const HEADER_LIMIT: usize = 1024 * 1024;
 
 /// The most that [`decode_large`] may allocate for a value that was asked for, such as a host's preparation (4 MiB).
 pub const LARGE_LIMIT: usize = 4 * 1024 * 1024;

@@ -20,6 +20,9 @@ impl Exit {
     pub const NOT_EXECUTABLE: Self = Self::Code(126);
     /// A shell says so when there is no such command.
     pub const NOT_FOUND: Self = Self::Code(127);
+    /// The command line is longer than any kernel takes. `env` and `timeout` say so when they fail themselves; it is
+    /// neither 126 nor 127, since no other host would do better.
+    pub const TOO_LONG: Self = Self::Code(125);
 }
 
 impl fmt::Display for Exit {
@@ -93,6 +96,22 @@ pub struct CommandEnd {
     pub left_over: u32,
     /// How often the kernel's out-of-memory killer struck in the slot's memory group while it ran, where that can be known.
     pub out_of_memory_kills: u32,
+}
+
+impl CommandEnd {
+    /// The end of a command that could not be executed by its own fault, and of whose explanation on standard error so
+    /// much was sent.
+    pub fn not_executed(exit: Exit, stderr: StreamTotals) -> Self {
+        Self {
+            exit,
+            usage: Usage::default(),
+            elapsed: Duration::ZERO,
+            stdout: StreamTotals::default(),
+            stderr,
+            left_over: 0,
+            out_of_memory_kills: 0,
+        }
+    }
 }
 
 /// What an agent reports of one attempt.

@@ -365,18 +365,11 @@ fn report_unstarted(
             let stream = Stream::Stderr;
             let output = FromSlot::Output { attempt, stream };
             push(channel, &output, &words.as_bytes()[..sent])?;
-            AttemptResult::Command(CommandEnd {
-                exit,
-                usage: Usage::default(),
-                elapsed: Duration::ZERO,
-                stdout: StreamTotals::default(),
-                stderr: StreamTotals {
-                    seen: words.len() as u64,
-                    sent: sent as u64,
-                },
-                left_over: 0,
-                out_of_memory_kills: 0,
-            })
+            let stderr = StreamTotals {
+                seen: words.len() as u64,
+                sent: sent as u64,
+            };
+            AttemptResult::Command(CommandEnd::not_executed(exit, stderr))
         }
     };
     push(channel, &FromSlot::Ended { attempt, result }, &[])

@@ -27,10 +27,6 @@ pub(super) enum SpawnError {
     Host { cause: String },
 }
 
-/// How a job ends whose command line or environment is longer than the kernel takes: as `env` and `timeout` end when
-/// they fail themselves. No host would do better, so it is neither 126 nor 127.
-const TOO_LONG: Exit = Exit::Code(125);
-
 /// Starts a job. Its standard input is this process's own, `/dev/null`, and so are directory and niceness.
 ///
 /// Nothing is asked of the child between fork and exec but a process group, so that `posix_spawn` does it: that
@@ -110,7 +106,7 @@ fn blame(job: &CommandJob, command: &Command, error: &io::Error) -> SpawnError {
     let name = command.get_program().to_string_lossy();
     let by_shell = matches!(job.program, Program::Shell(_));
     let exit = match error.kind() {
-        io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => Some(TOO_LONG),
+        io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => Some(Exit::TOO_LONG),
         io::ErrorKind::NotFound if !by_shell => Some(Exit::NOT_FOUND),
         io::ErrorKind::NotADirectory if !by_shell => Some(Exit::NOT_FOUND),
         io::ErrorKind::PermissionDenied if !by_shell => Some(Exit::NOT_EXECUTABLE),

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BYE_LIMIT, Break, CREDIT_STEP, Phase, Session, SessionEnd, stamp};
+use super::{BYE_LIMIT, Break, CREDIT_STEP, Phase, Session, SessionEnd, protocol, stamp};
 use crate::clock;
 use crate::ids::AttemptId;
+use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals};
 use crate::vm::host::HostLoss;
 use crate::vm::{VmCommand, VmEvent};
+use crate::wire::frame::FrameError;
 use crate::wire::message::ToAgent;
 
 impl Session<'_> {
@@ -24,12 +26,18 @@ impl Session<'_> {
                 ..
             } => {
                 let job = Box::new(Arc::unwrap_or_clone(job));
-                self.say(ToAgent::Start {
+                let start = ToAgent::Start {
                     attempt,
                     try_number,
                     amounts,
                     job,
-                })
+                };
+                match self.link.push(start, &[], &mut self.out) {
+                    Err(FrameError::TooLong { claimed }) => self.refuse(attempt, claimed),
+                    Err(error) => return Err(protocol(error)),
+                    Ok(()) => self.said = clock::now(),
+                }
+                Ok(())
             }
             VmCommand::Stop { attempt, grace, .. } => self.say(ToAgent::Stop { attempt, grace }),
             VmCommand::Recall { attempt, .. } => self.say(ToAgent::Recall { attempt }),
@@ -42,6 +50,27 @@ impl Session<'_> {
                 self.say(ToAgent::Shutdown { grace })
             }
         }
+    }
+
+    /// Ends an attempt at a job that fits into no frame, as the host's kernel would have ended it: it takes far less.
+    fn refuse(&mut self, attempt: AttemptId, bytes: u64) {
+        let host = self.host;
+        let words = format!("cos: a command of {bytes} bytes is longer than any kernel takes\n");
+        let stderr = StreamTotals {
+            seen: words.len() as u64,
+            sent: words.len() as u64,
+        };
+        self.emit(VmEvent::Output {
+            host,
+            attempt,
+            stream: Stream::Stderr,
+            bytes: words.into(),
+        });
+        self.emit(VmEvent::Ended {
+            host,
+            attempt,
+            result: AttemptResult::Command(CommandEnd::not_executed(Exit::TOO_LONG, stderr)),
+        });
     }
 
     fn credit(&mut self, attempt: AttemptId, bytes: u64) -> Result<(), Break> {
