@@ -52,23 +52,16 @@ pub(super) struct Thread<V> {
     pub(super) visibility: Visibility,
     pub(super) place: Place,
     pub(super) state: ThreadState<V>,
-    /// Its children, if it ever had any. Most have none, and there may be millions of them.
-    pub(super) family: Option<Box<Family>>,
-    /// Its parent's joins that wait for it by name, oldest first.
-    pub(super) named_waits: Vec<WaitId>,
-}
-
-/// The children of a microthread.
-#[derive(Default, Debug)]
-pub(super) struct Family {
-    /// Those whose value nobody has taken.
+    /// Its children whose value nobody has taken.
     pub(super) children: BTreeSet<Tid>,
     /// Those of them that are shown, finished and free to be joined.
     pub(super) finished: BTreeSet<Tid>,
-    /// How many are shown.
+    /// How many of its children are shown.
     pub(super) shown: usize,
-    /// The parent's joins that wait for any of them, oldest first.
+    /// Its joins that wait for any child, oldest first.
     pub(super) any_waits: Vec<WaitId>,
+    /// Its parent's joins that wait for it by name, oldest first.
+    pub(super) named_waits: Vec<WaitId>,
 }
 
 /// What a microthread does.
@@ -127,7 +120,10 @@ impl<V> Thread<V> {
             visibility,
             place,
             state: ThreadState::Live(woken),
-            family: None,
+            children: BTreeSet::new(),
+            finished: BTreeSet::new(),
+            shown: 0,
+            any_waits: Vec::new(),
             named_waits: Vec::new(),
         }
     }

@@ -1,0 +1,169 @@
+//! Where jobs run, and hosts that are not what they should be: without the tool, or with another directory of the
+//! same name.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::{Fixture, sorted_lines, sorted_numbers};
+
+/// A program that works, in a directory of its own.
+fn write_tool(directory: &Path, name: &str, script: &str) {
+    fs::create_dir_all(directory).unwrap();
+    let tool = directory.join(name);
+    fs::write(&tool, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn jobs_run_in_the_directory_that_is_proven_shared() {
+    let fixture = Fixture::of(2);
+    let data = fixture.lab.shared_directory("data").unwrap();
+    let fixture = fixture.default_line(&format!("mirrored_storage = ['{}']", data.display()));
+    let project = data.join("a project");
+    fs::create_dir(&project).unwrap();
+    for number in 1..=8 {
+        fs::write(project.join(format!("in-{number}")), format!("{number}\n")).unwrap();
+    }
+    let files: Vec<String> = (1..=8).map(|number| format!("in-{number}")).collect();
+    let ran = fixture
+        .run_in(&project, &["cat {} | tee out-{}", ":::"])
+        .args(&files)
+        .end()
+        .exited(0);
+    assert_eq!(sorted_lines(&ran.stdout), sorted_numbers(1, 8));
+    let mut names: Vec<String> = fs::read_dir(&project)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let mut expected: Vec<String> = files
+        .iter()
+        .flat_map(|it| [it.clone(), format!("out-{it}")])
+        .collect();
+    expected.sort();
+    assert_eq!(names, expected, "the proof leaves no file");
+}
+
+#[test]
+fn jobs_run_in_an_empty_scratch_directory_where_nothing_is_shared() {
+    let fixture = Fixture::new(|lab| {
+        let elsewhere = lab.shared_directory("elsewhere").unwrap();
+        let mirrored = format!("mirrored_storage = ['{}']", elsewhere.display());
+        vec![lab.host("ws01").hosts_toml_line(&mirrored).start().unwrap()]
+    });
+    // Its home there is another directory; this one is in no mirrored storage at all.
+    let outside = fixture.lab.shared_directory("outside").unwrap();
+    let scratch = fixture.host("ws01").scratch();
+    for directory in [fixture.lab.client_home(), outside] {
+        fs::write(directory.join("input"), "").unwrap();
+        let command = "ls -A; pwd; touch used # {}";
+        let ran = fixture
+            .run_in(&directory, &["-j1", command, ":::", "x"])
+            .end()
+            .exited(0);
+        let printed = ran.text();
+        let path = Path::new(printed.trim_end());
+        assert!(
+            path.starts_with(scratch) && !path.exists(),
+            "{}",
+            ran.story()
+        );
+        let told = ran.stderr.matches("not shared with ws01").count();
+        assert_eq!(told, 1, "{}", ran.story());
+    }
+}
+
+#[test]
+fn every_job_may_have_a_directory_of_its_own() {
+    let fixture = Fixture::of(1);
+    let command = "ls -A; echo {} >file; cat file; pwd >&2";
+    let ran = fixture
+        .run(&["-k", "--workdir", "...", command, ":::", "1", "2", "3"])
+        .end()
+        .exited(0);
+    let ran = ran.printed("1\n2\n3\n");
+    let scratch = fixture.host("ws01").scratch().display().to_string();
+    let directories = ran.stderr.lines().filter(|line| line.contains(&scratch));
+    let directories: std::collections::BTreeSet<&str> = directories.collect();
+    assert_eq!(directories.len(), 3, "{}", ran.story());
+}
+
+#[test]
+fn a_tool_that_is_missing_on_one_host_and_a_directory_that_is_another_one() {
+    let fixture = Fixture::new(|lab| {
+        let tools = lab.shared_directory("tools").unwrap();
+        write_tool(
+            &tools,
+            "square",
+            "sleep 0.05; echo $(($1 * $1)); test ! -e stale",
+        );
+        let mut hosts = Vec::new();
+        for name in ["ws01", "ws02", "ws03"] {
+            let mut builder = lab.host(name);
+            if name != "ws02" {
+                builder = builder.path_prefix(&tools);
+            }
+            if name == "ws03" {
+                let other = lab.directory().join("ws03-data");
+                fs::create_dir_all(other.join("project")).unwrap();
+                fs::write(other.join("project/stale"), "").unwrap();
+                builder =
+                    builder.hosts_toml_line(&format!("mirrored_storage = ['{}']", other.display()));
+            }
+            hosts.push(builder.start().unwrap());
+        }
+        hosts
+    });
+    let data = fixture.lab.shared_directory("data").unwrap();
+    let fixture = fixture.default_line(&format!("mirrored_storage = ['{}']", data.display()));
+    let project = data.join("project");
+    fs::create_dir(&project).unwrap();
+    let numbers: Vec<String> = (1..=60).map(|number| number.to_string()).collect();
+    let ran = fixture
+        .run_in(&project, &["-k", "square {}", ":::"])
+        .args(&numbers)
+        .end()
+        .exited(0);
+    let expected: String = (1..=60)
+        .map(|number| format!("{}\n", number * number))
+        .collect();
+    let ran = ran.printed(expected);
+    let log = fixture.latest_run().job_log();
+    log.has_each_once(1, 60);
+    assert!(
+        log.lines
+            .iter()
+            .all(|line| line.exit == 0 && line.host != "ws02"),
+        "{log:#?}"
+    );
+    // Why ws02 got nothing, and that ws03's directory is not the client's.
+    let ran = ran.said("ws02").said("square: not found");
+    let told = ran.stderr.lines().any(|line| line.contains("ws03"));
+    assert!(told, "{}", ran.story());
+}
+
+#[test]
+fn a_tool_that_is_missing_everywhere_ends_the_run_at_once() {
+    let fixture = Fixture::of(2);
+    let numbers: Vec<String> = (1..=200).map(|number| number.to_string()).collect();
+    let ran = fixture
+        .run(&["no-such-tool {}", ":::"])
+        .args(&numbers)
+        .end()
+        .exited(3);
+    ran.said("no-such-tool").said("not found");
+    let ran_at_all = fixture.latest_run().job_log().lines.len();
+    assert!(ran_at_all < 100, "{ran_at_all} jobs were tried");
+}
+
+#[test]
+fn a_file_that_cannot_be_executed_is_the_hosts_fault_too() {
+    let fixture = Fixture::with(2, |host| host);
+    let tools = fixture.lab.shared_directory("tools").unwrap();
+    write_tool(&tools, "tool", "echo done");
+    fs::set_permissions(tools.join("tool"), fs::Permissions::from_mode(0o600)).unwrap();
+    let command = format!("{}/tool", tools.display());
+    let ran = fixture.run(&[&command, ":::", "1", "2"]).end().exited(3);
+    ran.said("Permission denied");
+}
