@@ -9,33 +9,32 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod marked;
+mod stream;
+
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use cos_core::ids::{AttemptId, Epoch, TaskId};
 use cos_core::job::{Amounts, AttemptResult, CommandEnd, CommandJob, Stream};
 use cos_core::wire::PROTOCOL_VERSION;
-use cos_core::wire::frame::{Frame, FrameReader};
 use cos_core::wire::link::{Link, Received};
 use cos_core::wire::message::{
-    ClientHello, Envelope, FromAgent, HostReport, Preparation, PrepareError, RunDirectory,
-    Sequence, SlotCount, ToAgent,
+    ClientHello, FromAgent, HostReport, Preparation, PrepareError, RunDirectory, Sequence,
+    SlotCount, ToAgent,
 };
-use cos_core::wire::preamble::{FRAMES, Preamble};
 use cos_core::worker::bridge_arguments;
+use marked::{MARK, marked};
+use stream::{Incoming, NONCE, read_frames, read_text};
 
 /// How long anything may take before a test fails (30 s): far longer than it does take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-const MARK: &str = "COS_TEST_MARK";
-const NONCE: &str = "0123456789abcdef";
 
 /// Numbers the hosts of this test process.
 static HOSTS: AtomicU32 = AtomicU32::new(0);
@@ -57,11 +56,6 @@ pub(crate) struct Host {
     pub(crate) output: HashMap<(u64, Stream), Vec<u8>>,
     /// Everything else that came and was not waited for.
     pub(crate) passed: Vec<FromAgent>,
-}
-
-enum Incoming {
-    Message(Box<Envelope<FromAgent>>, Bytes),
-    End,
 }
 
 enum Step {
@@ -456,77 +450,4 @@ impl Drop for Host {
         }
         let _ = self.bridge.wait();
     }
-}
-
-/// Processes whose environment holds the mark, zombies aside.
-fn marked(mark: &str) -> Vec<(i32, String)> {
-    let wanted = format!("{MARK}={mark}");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|it| it.parse().ok()) else {
-            continue;
-        };
-        let Ok(environment) = std::fs::read(entry.path().join("environ")) else {
-            continue;
-        };
-        let mut pairs = environment.split(|byte| *byte == 0);
-        if pairs.any(|pair| pair == wanted.as_bytes()) {
-            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            found.push((pid, name.trim().to_owned()));
-        }
-    }
-    found
-}
-
-fn read_frames(
-    mut stdout: impl Read + Send + 'static,
-    reading: Arc<Mutex<()>>,
-) -> Receiver<Incoming> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        let mut piece = vec![0; 64 * 1024];
-        let mut preamble = Some(Preamble::new(NONCE));
-        let mut frames = FrameReader::new();
-        loop {
-            drop(reading.lock().unwrap());
-            let count = match stdout.read(&mut piece) {
-                Ok(0) | Err(_) => break,
-                Ok(count) => count,
-            };
-            if let Some(mut opening) = preamble.take() {
-                opening.feed(&piece[..count]);
-                match opening.next_line().unwrap().as_deref() {
-                    Some(FRAMES) => frames.feed(&opening.into_rest()),
-                    Some(other) => panic!("{other}"),
-                    None => preamble = Some(opening),
-                }
-            } else {
-                frames.feed(&piece[..count]);
-            }
-            while let Some(Frame { header, payload }) = frames.next_frame().unwrap() {
-                if sender
-                    .send(Incoming::Message(Box::new(header), payload))
-                    .is_err()
-                {
-                    return;
-                }
-            }
-        }
-        let _ = sender.send(Incoming::End);
-    });
-    receiver
-}
-
-fn read_text(mut stderr: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        let mut piece = [0; 4096];
-        while let Ok(count @ 1..) = stderr.read(&mut piece) {
-            let text = String::from_utf8_lossy(&piece[..count]).into_owned();
-            if sender.send(text).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }

@@ -4,20 +4,24 @@
 //! signal, a tick. Each poll reads everything there is, acts, starts what has become free to start, and then writes once.
 //!
 //! ```text
-//! session      the client's channel: hello, sequence numbers, acknowledgements, what waits to be written
-//! attempts     what is queued, what runs in which slot, which amounts are free (pure)
-//! slots        the slot processes and their sockets
-//! directories  where jobs start, proven or made; what former runs have left
-//! preparation  what jobs see: environment, shell, slots
-//! setup        the setup script and what it exports
-//! report       what the host tells of itself
-//! work         all that together: starting, passing on, burying slots
-//! ending       how everything ends, and what is left then
+//! turn           the future: one look at everything
+//! opening        how the channel comes from a bridge
+//! session        the client's channel: hello, sequence numbers, acknowledgements, what waits to be written
+//! getting_ready  from a preparation to a host that takes attempts
+//!   directories    where jobs start, proven or made; what former runs have left
+//!   preparation    what jobs see: environment, shell, slots
+//!   setup          the setup script and what it exports
+//!   report         what the host tells of itself
+//! work           attempts and slots together: starting, passing on, burying
+//!   attempts       what is queued, what runs in which slot, which amounts are free (pure)
+//!   slots          the slot processes and their sockets
+//! ending         how everything ends, and what is left then
 //! ```
 
 mod attempts;
 mod directories;
 mod ending;
+mod getting_ready;
 mod opening;
 mod preparation;
 mod report;

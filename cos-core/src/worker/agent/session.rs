@@ -135,11 +135,6 @@ impl Session {
         self.lease = lease;
     }
 
-    /// The lease in force.
-    pub(super) fn lease(&self) -> Duration {
-        self.lease
-    }
-
     /// For how long nothing was heard, once that is longer than the lease.
     ///
     /// To be asked before anything is read: what an agent finds after its lease has ended was meant for a living one.

@@ -1,6 +1,5 @@
 //! The agent as one future: what it does whenever something happens.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,20 +9,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
 
-use super::attempts::{Attempts, Refused, Waiting};
-use super::directories::Directories;
+use super::attempts::{Refused, Waiting};
 use super::ending::End;
-use super::preparation::{Prepared, cores};
+use super::preparation::Prepared;
 use super::report;
 use super::session::{Session, SessionError};
 use super::setup::Setup;
-use super::slots::{Broken, Slots};
+use super::slots::Broken;
 use super::work::Work;
-use crate::ids::{AttemptId, SlotId};
-use crate::job::{Amounts, AttemptResult, CommandJob, Exit};
-use crate::wire::message::{FromAgent, Preparation, PrepareError, ToAgent};
+use crate::ids::AttemptId;
+use crate::job::{Amounts, AttemptResult, CommandJob};
+use crate::wire::message::{FromAgent, PrepareError, ToAgent};
 use crate::worker::calls::reap_all;
-use crate::worker::containment::{self, Scope};
 use crate::worker::place::Place;
 use crate::worker::slot::protocol::ToSlot;
 
@@ -32,9 +29,6 @@ const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// How much longer than their grace stopped jobs may take before everything is killed (1 s).
 const CLOSING_MARGIN: Duration = Duration::from_secs(1);
-
-/// How long what a setup script has started may resist (5 s).
-const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A tenth of the lease, between 0.5 s and 5 s: several may be lost before a lease is in danger.
 fn heartbeat_interval(lease: Duration) -> Duration {
@@ -176,6 +170,11 @@ impl Agent {
         Ok(())
     }
 
+    /// From now on sends heartbeats as this lease asks for.
+    pub(super) fn beat_for(&mut self, lease: Duration) {
+        self.ticks = ticks(heartbeat_interval(lease));
+    }
+
     fn heartbeat(&mut self, stamp: Option<u64>) {
         let running = match &self.phase {
             Phase::Working(work) | Phase::Closing(work, _) => work.attempts.running_count(),
@@ -186,87 +185,6 @@ impl Agent {
             load_hundredths: report::load_hundredths(),
             running,
         });
-    }
-
-    fn prepare(&mut self, preparation: Preparation) -> Result<(), End> {
-        let Phase::Unprepared = self.phase else {
-            return Err(protocol("a second preparation"));
-        };
-        self.session.set_lease(preparation.lease);
-        self.ticks = ticks(heartbeat_interval(self.session.lease()));
-        let place = self.place.clone();
-        let locate = move || {
-            let slots = preparation.slots.of(cores());
-            let directories = Directories::prepare(&preparation, slots, &place)?;
-            Prepared::new(preparation, directories).map(Box::new)
-        };
-        self.phase = Phase::Locating(tokio::task::spawn_blocking(locate));
-        Ok(())
-    }
-
-    fn poll_directories(&mut self, context: &mut Context<'_>) {
-        let Phase::Locating(thread) = &mut self.phase else {
-            return;
-        };
-        let Poll::Ready(located) = Pin::new(thread).poll(context) else {
-            return;
-        };
-        self.phase = Phase::Unprepared;
-        match located {
-            Ok(Ok(prepared)) => self.set_up(prepared),
-            Ok(Err(error)) => self.refuse(error),
-            Err(error) => self.refuse(PrepareError::Other {
-                cause: error.to_string(),
-            }),
-        }
-    }
-
-    /// Runs the setup script, if there is one.
-    fn set_up(&mut self, prepared: Box<Prepared>) {
-        let Some(script) = &prepared.preparation().setup else {
-            return self.become_ready(prepared, HashSet::new());
-        };
-        match Setup::start(script, &prepared, &self.place) {
-            Ok(setup) => self.phase = Phase::SettingUp(prepared, Box::new(setup)),
-            Err(error) => self.refuse(PrepareError::Shell {
-                cause: format!("{}: {error}", prepared.shell().display()),
-            }),
-        }
-    }
-
-    /// Says why the host cannot be used. The client then ends the channel.
-    fn refuse(&mut self, error: PrepareError) {
-        self.session
-            .say(FromAgent::Prepared(Box::new(Err(error))), &[]);
-    }
-
-    /// Starts the first slot, so that a host that cannot start one says so now, and takes attempts from now on.
-    fn become_ready(&mut self, prepared: Box<Prepared>, kept: HashSet<i32>) {
-        let mut slots = Slots::new();
-        if let Err(error) = slots.process(SlotId(1), &prepared) {
-            return self.refuse(PrepareError::Other {
-                cause: format!("no slot process: {error}"),
-            });
-        }
-        let report = report::host_report(&prepared);
-        self.session
-            .say(FromAgent::Prepared(Box::new(Ok(report))), &[]);
-        self.phase = Phase::Working(Box::new(Work {
-            attempts: Attempts::new(prepared.amounts()),
-            prepared: *prepared,
-            slots,
-            kept,
-        }));
-    }
-
-    fn poll_setup(&mut self, context: &mut Context<'_>) {
-        if let Phase::SettingUp(_, setup) = &mut self.phase
-            && let Poll::Ready(error) = setup.poll(context)
-        {
-            self.phase = Phase::Unprepared;
-            containment::kill(Scope::All, &mut || reap_all(&mut |_| {}), KILL_LIMIT);
-            self.refuse(error);
-        }
     }
 
     fn queue(
@@ -395,25 +313,8 @@ impl Agent {
             }
         }
     }
-
-    /// The setup script has ended.
-    fn setup_ended(&mut self, exit: Exit, context: &mut Context<'_>) {
-        let phase = std::mem::replace(&mut self.phase, Phase::Unprepared);
-        let Phase::SettingUp(mut prepared, setup) = phase else {
-            self.phase = phase;
-            return;
-        };
-        match setup.finish(exit, &prepared, context) {
-            Ok(environment) => {
-                prepared.set_environment(environment);
-                let kept = containment::below_this_process();
-                self.become_ready(prepared, kept);
-            }
-            Err(error) => self.refuse(error),
-        }
-    }
 }
 
-fn protocol(words: &str) -> End {
+pub(super) fn protocol(words: &str) -> End {
     SessionError::Protocol(words.to_owned()).into()
 }
