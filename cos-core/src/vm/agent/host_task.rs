@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::AgentHost;
 use super::launcher::{Channel, LaunchRequest, Launcher};
+use super::outbox::Outbox;
 use super::session::{Session, SessionEnd};
 use crate::clock;
 use crate::ids::HostId;
@@ -21,7 +22,7 @@ pub(super) struct HostTask {
     launcher: Box<dyn Launcher>,
     preparation: Preparation,
     commands: mpsc::UnboundedReceiver<VmCommand>,
-    events: mpsc::UnboundedSender<VmEvent>,
+    events: Outbox,
     /// Nothing was done since the last [`VmEvent::Closed`]: closing again is no news.
     closed: bool,
 }
@@ -31,7 +32,7 @@ impl HostTask {
         host: HostId,
         parts: AgentHost,
         commands: mpsc::UnboundedReceiver<VmCommand>,
-        events: mpsc::UnboundedSender<VmEvent>,
+        events: Outbox,
     ) -> Self {
         let AgentHost {
             spec,
@@ -93,7 +94,7 @@ impl HostTask {
     async fn launch(&mut self) -> Launched {
         let (host, events) = (self.host, &self.events);
         let mut report = |stage: Stage| {
-            let _ = events.send(VmEvent::Stage { host, stage });
+            events.send(VmEvent::Stage { host, stage });
         };
         let request = LaunchRequest {
             run: self.preparation.run.clone(),
@@ -140,8 +141,7 @@ impl HostTask {
     }
 
     fn emit(&self, event: VmEvent) {
-        // Nobody listens when the machine was dropped; the command channel says so too.
-        let _ = self.events.send(event);
+        self.events.send(event);
     }
 
     fn emit_closed(&self, left: Vec<String>) {

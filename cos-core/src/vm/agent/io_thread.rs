@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::AgentHost;
 use super::host_task::HostTask;
+use super::outbox::{Outbox, Queued};
 use crate::ids::HostId;
 use crate::vm::{VmCommand, VmEvent};
 
@@ -24,15 +25,17 @@ pub(super) struct IoThread {
 impl IoThread {
     pub(super) fn start(
         hosts: Vec<AgentHost>,
-        events: mpsc::UnboundedSender<VmEvent>,
+        events: mpsc::UnboundedSender<Queued>,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
-        let (mut commands, mut tasks) = (Vec::new(), Vec::new());
+        let (mut commands, mut tasks, mut outboxes) = (Vec::new(), Vec::new(), Vec::new());
         for (position, host) in hosts.into_iter().enumerate() {
             let id = HostId(u32::try_from(position).map_err(io::Error::other)?);
             let (sender, receiver) = mpsc::unbounded_channel();
             commands.push(sender);
-            tasks.push(HostTask::new(id, host, receiver, events.clone()));
+            let outbox = Outbox::new(events.clone());
+            outboxes.push(outbox.clone());
+            tasks.push(HostTask::new(id, host, receiver, outbox));
         }
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -41,7 +44,7 @@ impl IoThread {
             .name("cos-io".to_owned())
             .spawn(move || {
                 let local = LocalSet::new();
-                local.block_on(&runtime, run_hosts(tasks, events, stopped));
+                local.block_on(&runtime, run_hosts(tasks, outboxes, stopped));
             })?;
         Ok(Self {
             commands,
@@ -83,7 +86,7 @@ impl Drop for IoThread {
 /// Drives every host until all have ended, the limit of a shutdown has passed, or the machine was dropped.
 async fn run_hosts(
     tasks: Vec<HostTask>,
-    events: mpsc::UnboundedSender<VmEvent>,
+    outboxes: Vec<Outbox>,
     mut stop: oneshot::Receiver<Duration>,
 ) {
     let mut open: Vec<bool> = vec![true; tasks.len()];
@@ -113,11 +116,15 @@ async fn run_hosts(
             () = wait => break,
         }
     }
-    for (position, _) in open.iter().enumerate().filter(|(_, open)| **open) {
+    for (position, outbox) in outboxes
+        .iter()
+        .enumerate()
+        .filter(|(position, _)| open[*position])
+    {
         let host = HostId(position as u32);
         let left = vec![
             "it did not answer; its agent ends what runs there when its lease is over".to_owned(),
         ];
-        let _ = events.send(VmEvent::Closed { host, left });
+        outbox.send(VmEvent::Closed { host, left });
     }
 }

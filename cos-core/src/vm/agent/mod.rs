@@ -11,14 +11,15 @@
 //! ```
 //!
 //! Neither direction between the two threads is limited by a channel's length, since a session must never wait for
-//! the OS thread. What can be under way is limited by the protocol: output by
-//! [`OUTPUT_WINDOW`](crate::wire::message::OUTPUT_WINDOW) for each attempt, attempts by the kernel's slots and prefetch.
+//! the OS thread. Commands are as many as the kernel's slots and prefetch; events are bounded by the [`outbox`], and
+//! the output among them by [`OUTPUT_WINDOW`](crate::wire::message::OUTPUT_WINDOW) for each attempt.
 
 mod host_task;
 mod io_thread;
 pub mod launcher;
 mod loss;
 pub mod opening;
+mod outbox;
 mod session;
 
 use std::task::{Context, Poll};
@@ -32,6 +33,7 @@ use crate::ids::HostId;
 use crate::wire::message::Preparation;
 use io_thread::IoThread;
 use launcher::Launcher;
+use outbox::Queued;
 
 /// A host of an [`AgentVm`].
 pub struct AgentHost {
@@ -50,7 +52,7 @@ pub struct AgentHost {
 pub struct AgentVm {
     specs: Vec<HostSpec>,
     thread: IoThread,
-    events: mpsc::UnboundedReceiver<VmEvent>,
+    events: mpsc::UnboundedReceiver<Queued>,
 }
 
 impl AgentVm {
@@ -81,7 +83,9 @@ impl VirtualMachine for AgentVm {
     }
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<VmEvent>> {
-        self.events.poll_recv(context)
+        self.events
+            .poll_recv(context)
+            .map(|queued| queued.map(Queued::take))
     }
 
     fn shutdown(&mut self, grace: Duration, limit: Duration) {

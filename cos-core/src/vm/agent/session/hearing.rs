@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::{ACKNOWLEDGE_AFTER, Break, Phase, Session, SessionEnd, protocol};
 use crate::clock;
+use crate::ids::AttemptId;
+use crate::job::Stream;
 use crate::time::Time;
 use crate::vm::VmEvent;
 use crate::vm::agent::loss;
@@ -72,23 +74,19 @@ impl Session<'_> {
                     slot,
                 });
             }
-            FromAgent::Output { attempt, stream } => {
-                self.emit(VmEvent::Output {
-                    host,
-                    attempt,
-                    stream,
-                    bytes: payload,
-                });
-            }
+            FromAgent::Output { attempt, stream } => self.output(attempt, stream, payload)?,
             FromAgent::Ended { attempt, result } => {
-                self.uncredited.remove(&attempt);
+                self.windows.remove(&attempt);
                 self.emit(VmEvent::Ended {
                     host,
                     attempt,
                     result,
                 });
             }
-            FromAgent::Returned { attempt } => self.emit(VmEvent::Returned { host, attempt }),
+            FromAgent::Returned { attempt } => {
+                self.windows.remove(&attempt);
+                self.emit(VmEvent::Returned { host, attempt });
+            }
             FromAgent::Note(note) => {
                 self.emit(VmEvent::Note {
                     host,
@@ -99,6 +97,31 @@ impl Session<'_> {
             FromAgent::Bye { left } => return Ok(Some(self.goodbye(left))),
         }
         Ok(None)
+    }
+
+    fn output(
+        &mut self,
+        attempt: AttemptId,
+        stream: Stream,
+        bytes: bytes::Bytes,
+    ) -> Result<(), Break> {
+        // Of an attempt that was not started here, or has ended, nothing is wanted.
+        let Some(window) = self.windows.get_mut(&attempt) else {
+            return Ok(());
+        };
+        window.open = window.open.checked_sub(bytes.len() as u64).ok_or_else(|| {
+            protocol(format!(
+                "protocol error: more output of {attempt} than was granted"
+            ))
+        })?;
+        let host = self.host;
+        self.emit(VmEvent::Output {
+            host,
+            attempt,
+            stream,
+            bytes,
+        });
+        Ok(())
     }
 
     fn greeted(&mut self, hello: AgentHello) -> Result<Option<SessionEnd>, Break> {

@@ -20,6 +20,7 @@ use crate::time::Time;
 use crate::vm::agent::host_task::LAST_WORDS;
 use crate::vm::agent::launcher::{Channel, Transport};
 use crate::vm::agent::loss;
+use crate::vm::agent::outbox::Outbox;
 use crate::vm::host::{HostFailure, HostLoss, Stage};
 use crate::vm::{VmCommand, VmEvent};
 use crate::wire::PROTOCOL_VERSION;
@@ -65,7 +66,7 @@ pub(in crate::vm::agent) struct Session<'a> {
     host: HostId,
     name: &'a str,
     preparation: &'a Preparation,
-    events: &'a mpsc::UnboundedSender<VmEvent>,
+    events: &'a Outbox,
     phase: Phase,
     link: Link,
     reader: Box<dyn tokio::io::AsyncRead + Send + Unpin>,
@@ -77,10 +78,9 @@ pub(in crate::vm::agent) struct Session<'a> {
     began: Time,
     uploaded: u64,
     heard: Time,
-    said: Time,
     told_silent: bool,
     round_trip: Option<Duration>,
-    uncredited: HashMap<AttemptId, u64>,
+    windows: HashMap<AttemptId, OutputWindow>,
 }
 
 impl<'a> Session<'a> {
@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
         preparation: &'a Preparation,
         channel: Channel,
         began: Time,
-        events: &'a mpsc::UnboundedSender<VmEvent>,
+        events: &'a Outbox,
     ) -> Self {
         let Channel {
             reader,
@@ -119,10 +119,9 @@ impl<'a> Session<'a> {
             began,
             uploaded,
             heard: now,
-            said: now,
             told_silent: false,
             round_trip: None,
-            uncredited: HashMap::new(),
+            windows: HashMap::new(),
         }
     }
 
@@ -149,11 +148,12 @@ impl<'a> Session<'a> {
         let interval = heartbeat_interval(self.preparation.lease);
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut wanted = true;
         loop {
             self.frames.buffer().reserve(CHUNK);
             let unwritten = &self.out[self.written..];
             tokio::select! {
-                read = self.reader.read_buf(self.frames.buffer()) => {
+                read = self.reader.read_buf(self.frames.buffer()), if !self.events.is_full() => {
                     match read {
                         Ok(0) | Err(_) => return Err(Break::Stream),
                         Ok(_) => {}
@@ -170,13 +170,21 @@ impl<'a> Session<'a> {
                         Ok(count) => self.wrote(count),
                     }
                 }
-                command = commands.recv() => {
-                    let Some(command) = command else { return Ok(SessionEnd::MachineGone) };
+                command = commands.recv(), if wanted => {
+                    let Some(command) = command else {
+                        if matches!(self.phase, Phase::Closing { .. }) {
+                            // A machine that is shut down has nothing more to say, and waits for the goodbye.
+                            wanted = false;
+                            continue;
+                        }
+                        return Ok(SessionEnd::MachineGone);
+                    };
                     self.obey(command)?;
                     while let Ok(command) = commands.try_recv() {
                         self.obey(command)?;
                     }
                 }
+                () = self.events.drained(), if self.events.is_full() => {}
                 _ = ticks.tick() => {
                     if let Some(end) = self.tick(interval)? {
                         return Ok(end);
@@ -200,14 +208,12 @@ impl<'a> Session<'a> {
     }
 
     fn say(&mut self, message: ToAgent) -> Result<(), Break> {
-        self.said = clock::now();
         self.link
             .push(message, &[], &mut self.out)
             .map_err(protocol)
     }
 
     fn say_unnumbered(&mut self, message: ToAgent) -> Result<(), Break> {
-        self.said = clock::now();
         self.link
             .push_unnumbered(message, &mut self.out)
             .map_err(protocol)
@@ -237,8 +243,7 @@ impl<'a> Session<'a> {
     }
 
     fn emit(&self, event: VmEvent) {
-        // Nobody listens when the machine was dropped; the command channel says so too.
-        let _ = self.events.send(event);
+        self.events.send(event);
     }
 
     async fn stream_ended(&mut self) -> SessionEnd {
@@ -267,6 +272,12 @@ impl<'a> Session<'a> {
     fn failed(&self, stage: Stage, loss: &HostLoss) -> SessionEnd {
         SessionEnd::Failed(loss::before_up(self.name, stage, loss))
     }
+}
+
+/// How much more output of an attempt the agent may send, and how much of what came was consumed and not yet granted anew.
+struct OutputWindow {
+    open: u64,
+    consumed: u64,
 }
 
 /// Why the conversation stopped.

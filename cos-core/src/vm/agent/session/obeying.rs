@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BYE_LIMIT, Break, CREDIT_STEP, Phase, Session, SessionEnd, protocol, stamp};
+use super::{
+    BYE_LIMIT, Break, CREDIT_STEP, OutputWindow, Phase, Session, SessionEnd, protocol, stamp,
+};
 use crate::clock;
 use crate::ids::AttemptId;
 use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals};
 use crate::vm::host::HostLoss;
 use crate::vm::{VmCommand, VmEvent};
 use crate::wire::frame::FrameError;
-use crate::wire::message::ToAgent;
+use crate::wire::message::{OUTPUT_WINDOW, ToAgent};
 
 impl Session<'_> {
     pub(super) fn obey(&mut self, command: VmCommand) -> Result<(), Break> {
@@ -35,7 +37,13 @@ impl Session<'_> {
                 match self.link.push(start, &[], &mut self.out) {
                     Err(FrameError::TooLong { claimed }) => self.refuse(attempt, claimed),
                     Err(error) => return Err(protocol(error)),
-                    Ok(()) => self.said = clock::now(),
+                    Ok(()) => {
+                        let window = OutputWindow {
+                            open: OUTPUT_WINDOW,
+                            consumed: 0,
+                        };
+                        self.windows.insert(attempt, window);
+                    }
                 }
                 Ok(())
             }
@@ -74,12 +82,15 @@ impl Session<'_> {
     }
 
     fn credit(&mut self, attempt: AttemptId, bytes: u64) -> Result<(), Break> {
-        let waiting = self.uncredited.entry(attempt).or_default();
-        *waiting += bytes;
-        if *waiting < CREDIT_STEP {
+        let Some(window) = self.windows.get_mut(&attempt) else {
+            return Ok(());
+        };
+        window.consumed += bytes;
+        if window.consumed < CREDIT_STEP {
             return Ok(());
         }
-        let bytes = std::mem::take(waiting);
+        let bytes = std::mem::take(&mut window.consumed);
+        window.open += bytes;
         self.say(ToAgent::Credit { attempt, bytes })
     }
 
@@ -92,6 +103,10 @@ impl Session<'_> {
             let left =
                 vec!["it did not confirm the end; its lease ends what runs there".to_owned()];
             return Ok(Some(SessionEnd::Closed { left }));
+        }
+        if self.events.is_full() {
+            // The host is not read from: that it is not heard says nothing about it.
+            self.heard = now;
         }
         let silent_for = now.since(self.heard);
         if silent_for >= self.preparation.lease {
