@@ -85,6 +85,9 @@ pub struct ConnectConfig {
     /// After how many failures in a row a host is no longer waited for. It is tried on, and taken when it comes, but
     /// when no better host is left, tasks end with [`NoHostLeft`](crate::job::TaskError::NoHostLeft).
     pub patience: u32,
+    /// How long a host that worked is waited for after its loss, however often it fails: a switch that starts anew
+    /// must not end the run.
+    pub hope: Duration,
     /// How long a host must have been up, unless it has completed a task, for its loss not to count as one more failure in a row.
     pub stable_after: Duration,
     /// How long a start may stay at one stage: a last resort, since whoever connects has closer limits of its own.
@@ -102,6 +105,7 @@ impl Default for ConnectConfig {
             max_crowded_pause: Duration::from_secs(3),
             crowded_tries: 10,
             patience: 3,
+            hope: Duration::from_secs(60),
             stable_after: Duration::from_secs(30),
             stage_limit: Duration::from_secs(3600),
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::host::{self, AfterClose, Gone, Host, HostState, Intake, Load, Up};
+use super::host::{self, AfterClose, Gone, Hope, Host, HostState, Intake, Load, Up};
 use super::planted::Bug;
 use super::task::{Intent, Progress, StopCause};
 use super::timers::Timer;
@@ -138,7 +138,7 @@ impl Kernel {
                 Some(host::crowded_pause(connect, row.crowded, &mut self.rng))
             }
             FailureKind::Crowded | FailureKind::Retry => {
-                row.failures = row.failures.saturating_add(1);
+                row.count_failure(connect, now);
                 Some(host::pause(connect, row.failures, &mut self.rng))
             }
         };
@@ -173,10 +173,14 @@ impl Kernel {
         };
         let Some(up) = row.up() else { return };
         let draining = up.intake == Intake::Draining;
-        if up.is_stable(&self.config.connect, now) {
+        let connect = &self.config.connect;
+        if up.is_stable(connect, now) {
             row.failures = 0;
+            row.hope = Hope::Waited {
+                at_least_until: Some(now + connect.hope),
+            };
         }
-        row.failures = row.failures.saturating_add(1);
+        row.count_failure(connect, now);
         row.trouble = Some(loss.to_string());
         let for_good = draining
             || self.mode == Mode::Closing

@@ -156,7 +156,7 @@ impl Kernel {
         };
         let requeued = self.count_requeued(host);
         let row = &mut self.hosts[host.0 as usize];
-        row.failures = row.failures.saturating_add(1);
+        row.count_failure(&self.config.connect, now);
         row.trouble = Some(loss.to_string());
         let pause = super::host::pause(&self.config.connect, row.failures, &mut self.rng);
         self.disconnect(host, Duration::ZERO, AfterClose::Again);

@@ -34,6 +34,8 @@ pub(super) struct Host {
     pub(super) state: HostState,
     /// How often in a row it failed or was lost soon after it came up.
     pub(super) failures: u32,
+    /// Whether it is waited for while it is not up.
+    pub(super) hope: Hope,
     /// How often in a row its sshd had too many logins.
     pub(super) crowded: u32,
     /// What it had when it was last up.
@@ -64,6 +66,18 @@ pub(super) enum HostState {
     },
     /// It takes no part any more.
     Gone(Gone),
+}
+
+/// Whether a host that is not up is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Hope {
+    /// It is, at least until this moment when it has worked before.
+    Waited {
+        /// So long its failures are overlooked.
+        at_least_until: Option<Time>,
+    },
+    /// It is tried on, but nobody waits for it.
+    GivenUp,
 }
 
 /// What follows a disconnection.
@@ -146,6 +160,9 @@ impl Host {
             spec,
             state: HostState::Idle,
             failures: 0,
+            hope: Hope::Waited {
+                at_least_until: None,
+            },
             crowded: 0,
             known_total: None,
             trouble: None,
@@ -176,15 +193,26 @@ impl Host {
         })
     }
 
+    /// Counts one more failure in a row. A host that has failed too often is given up.
+    pub(super) fn count_failure(&mut self, connect: &ConnectConfig, now: Time) {
+        self.failures = self.failures.saturating_add(1);
+        if let Hope::Waited { at_least_until } = self.hope
+            && self.failures >= connect.patience
+            && at_least_until.is_none_or(|moment| now >= moment)
+        {
+            self.hope = Hope::GivenUp;
+        }
+    }
+
     /// Whether a task that takes `amounts` may run here, now or later.
-    pub(super) fn is_possible(&self, amounts: Amounts, connect: &ConnectConfig) -> bool {
+    pub(super) fn is_possible(&self, amounts: Amounts) -> bool {
         let alive = match &self.state {
             HostState::Idle | HostState::Connecting | HostState::Waiting => {
-                self.failures < connect.patience
+                self.hope != Hope::GivenUp
             }
             HostState::Up(up) => up.intake == Intake::Open,
             HostState::Closing { next, .. } => {
-                *next == AfterClose::Again && self.failures < connect.patience
+                *next == AfterClose::Again && self.hope != Hope::GivenUp
             }
             HostState::Gone(_) => false,
         };

@@ -213,7 +213,9 @@ impl Kernel {
             VmEvent::Failed { host, failure } => self.host_failed(host, failure, now),
             VmEvent::Lost { host, loss } => self.host_lost(host, loss, now),
             VmEvent::Closed { host, left } => self.host_closed(host, left, now),
-            VmEvent::Note { host, note } => self.emit(RunEvent::HostNote { host, note }),
+            VmEvent::Note { host, note } => {
+                return self.emit(RunEvent::HostNote { host, note });
+            }
             VmEvent::Load {
                 host,
                 others_per_core,
@@ -234,7 +236,7 @@ impl Kernel {
                 attempt,
                 stream,
                 bytes,
-            } => self.output(host, attempt, stream, bytes),
+            } => return self.output(host, attempt, stream, bytes),
             VmEvent::Ended {
                 host,
                 attempt,
@@ -338,7 +340,7 @@ impl Kernel {
         let mut wanted = 0;
         let mut possible = false;
         for host in &self.hosts {
-            possible |= host.is_possible(Amounts::default(), &self.config.connect);
+            possible |= host.is_possible(Amounts::default());
             if let Some(up) = host.accepting() {
                 let most = self.config.max_prefetch;
                 let allowance = prefetch::allowance(&up.pace, most, up.total, Amounts::cores(1));
@@ -351,11 +353,20 @@ impl Kernel {
         wanted.saturating_sub(self.accepted())
     }
 
+    /// Whether a task with these needs would start at once. A caller that must not wait asks before it submits.
+    pub fn has_room(&self, needs: &Needs) -> bool {
+        self.mode == Mode::Running
+            && self.allowed(needs).any(|(_, host)| {
+                host.accepting()
+                    .is_some_and(|up| up.reserved.is_none() && up.has_room(needs.amounts))
+            })
+    }
+
     /// Why no task with these needs can run any more, now or later; `None` when one can.
     pub fn no_host_left(&self, needs: &Needs) -> Option<String> {
         let possible = self
             .allowed(needs)
-            .any(|(_, host)| host.is_possible(needs.amounts, &self.config.connect));
+            .any(|(_, host)| host.is_possible(needs.amounts));
         (!possible).then(|| self.why_no_host(needs))
     }
 

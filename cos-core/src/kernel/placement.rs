@@ -106,7 +106,7 @@ impl Kernel {
         for &id in &entry.candidates {
             self.steps += 1;
             let host = &self.hosts[id.0 as usize];
-            if !host.is_possible(amounts, &self.config.connect) {
+            if !host.is_possible(amounts) {
                 continue;
             }
             if let Some(class) = class

@@ -137,6 +137,26 @@ fn a_host_that_comes_up_only_to_be_lost_is_given_up() {
 }
 
 #[test]
+fn a_host_that_worked_is_hoped_for_a_minute_however_often_it_fails() {
+    let mut bench = Bench::new(&[1]);
+    bench.submit();
+    let at = bench.start();
+    bench.run(at, Exit::Code(0), seconds(1));
+    bench.outcomes();
+    bench.lose(0, Bench::disconnected());
+    bench.submit();
+    let lost = bench.now;
+    while bench.outcomes().is_empty() {
+        let at = bench.kernel.poll_timeout().expect("it is tried again");
+        bench.pass(at.since(bench.now));
+        assert_eq!(bench.connects(), [0]);
+        bench.fail(0, FailureKind::Retry);
+    }
+    let hoped = bench.now.since(lost);
+    assert!(hoped >= seconds(60) && hoped <= seconds(90), "{hoped:?}");
+}
+
+#[test]
 fn a_host_that_breaks_the_protocol_is_dropped() {
     let mut bench = Bench::new(&[1, 1]);
     let loss = HostLoss::Protocol {
@@ -188,6 +208,7 @@ fn load_of_others_pauses_with_hysteresis() {
         });
     };
     load(&mut bench, 1.5);
+    assert!(!bench.kernel.has_room(&Needs::default()));
     bench.submit();
     assert_eq!(bench.starts(), []);
     assert_eq!(bench.kernel.wanting(), 0);
@@ -195,6 +216,8 @@ fn load_of_others_pauses_with_hysteresis() {
     assert_eq!(bench.starts(), [], "not far enough below");
     load(&mut bench, 0.8);
     assert_eq!(bench.starts().len(), 1);
+    assert!(bench.kernel.has_room(&Needs::default()));
+    assert!(!bench.kernel.has_room(&Needs::cores(2)));
     let changes = bench.events.iter().filter(|event| {
         matches!(
             event,
