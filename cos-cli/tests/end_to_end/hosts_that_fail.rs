@@ -21,8 +21,14 @@ fn good_and(bad: impl Fn(HostBuilder) -> HostBuilder) -> Fixture {
 /// A good host, `ws01`, and a broken one, `ws02`.
 fn good_and_broken(breakage: Breakage) -> Fixture {
     Fixture::with_broken(|lab| {
-        let good = lab.host("ws01").start().unwrap();
-        (vec![good], vec![lab.broken_host("ws02", breakage).unwrap()])
+        // The patience with the other host is not for this one.
+        let good = lab
+            .host("ws01")
+            .hosts_toml_line("connect_timeout = \"30s\"");
+        (
+            vec![good.start().unwrap()],
+            vec![lab.broken_host("ws02", breakage).unwrap()],
+        )
     })
 }
 

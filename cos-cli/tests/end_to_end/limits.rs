@@ -159,7 +159,7 @@ fn other_exit_codes_may_mean_success() {
 fn a_job_that_takes_too_long_is_ended_with_its_tree() {
     let fixture = Fixture::of(1);
     let command = "setsid sleep 1000 & sleep {}; echo {}";
-    let words = ["-k", "--timeout", "1s", command, ":::", "0", "1000"];
+    let words = ["-k", "--timeout", "3s", command, ":::", "0", "1000"];
     fixture.run(&words).end().exited(100).printed("0\n");
 }
 

@@ -72,14 +72,23 @@ fn five_hosts_give_what_a_loop_on_this_machine_gives() {
     }
 
     let run = || {
-        fixture
-            .run(&["-k", "gzip -9 -c {} | sha256sum", ":::"])
-            .args(&files)
-            .end()
-            .exited(0)
-            .printed(&expected)
+        let mut cos = fixture
+            .run(&["-k", "-v", "gzip -9 -c {} | sha256sum"])
+            .open_input()
+            .start();
+        let (last, others) = files.split_last().unwrap();
+        for file in others {
+            cos.write(format!("{}\n", file.display()));
+        }
+        // However fast the others are, each host is to have a part in it.
+        for host in &fixture.hosts {
+            cos.wait_for_stderr(&format!("{} is up", host.name()));
+        }
+        cos.write(format!("{}\n", last.display()));
+        cos.end_input();
+        cos.end().exited(0).printed(&expected)
     };
-    run();
+    run().said("of worker sent");
     let before: Vec<_> = fixture.hosts.iter().map(worker).collect();
     for host in &fixture.hosts {
         let counts = (host.connections(), host.logins(), host.sessions());
@@ -90,7 +99,7 @@ fn five_hosts_give_what_a_loop_on_this_machine_gives() {
         .job_log()
         .has_each_once(1, files.len() as u64);
 
-    run();
+    run().never_said("of worker sent");
     let after: Vec<_> = fixture.hosts.iter().map(worker).collect();
     assert_eq!(before, after, "the worker was there already");
     for host in &fixture.hosts {

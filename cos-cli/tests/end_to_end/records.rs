@@ -91,7 +91,7 @@ fn a_timeout_is_logged_as_gnu_parallel_does() {
     let log = fixture.lab.client_home().join("log");
     let words = [
         "--timeout",
-        "500ms",
+        "3s",
         "--joblog",
         log.to_str().unwrap(),
         "sleep {}",

@@ -9,21 +9,32 @@ use crate::support::{DEADLINE, Fixture, Ran, Running, sorted_lines, sorted_numbe
 /// How many jobs a run has that loses a host.
 const JOBS: u32 = 40;
 
-/// Starts a run of [`JOBS`] jobs that print their numbers, and waits until `host` runs some and some are done.
+/// Starts a run of [`JOBS`] jobs that print their numbers, and waits until some are done and `host` runs others, which
+/// do not end before [`release`].
 fn start<'a>(fixture: &'a Fixture, host: &TestHost) -> Running<'a> {
     let numbers: Vec<String> = (1..=JOBS).map(|number| number.to_string()).collect();
-    let mut cos = fixture
-        .run(&["sleep 0.2; echo {}", ":::"])
-        .args(&numbers)
-        .start();
+    let gate = gate(fixture);
+    let gate = gate.display();
+    let command = format!("test {{}} -le 4 || until [ -e {gate} ]; do sleep 0.05; done; echo {{}}");
+    let mut cos = fixture.run(&[&command, ":::"]).args(&numbers).start();
     cos.wait_for_lines(4);
-    host.wait_until("a running job", DEADLINE, |host| {
-        host.processes()
+    cos.wait_for("a running job", |_| {
+        let processes = host.processes();
+        processes
             .iter()
-            .any(|process| process.name == "sleep")
-    })
-    .unwrap();
+            .any(|process| process.command_line.starts_with("/bin/sh -c test"))
+    });
     cos
+}
+
+/// Lets jobs end.
+fn release(fixture: &Fixture) {
+    std::fs::write(gate(fixture), "").unwrap();
+}
+
+/// The file that jobs wait for.
+fn gate(fixture: &Fixture) -> std::path::PathBuf {
+    fixture.lab.directory().join("gate")
 }
 
 /// Every job is done, once.
@@ -60,6 +71,7 @@ fn a_host_that_dies_in_mid_run() {
     let host = fixture.host("ws02");
     let cos = start(&fixture, host);
     host.kill().unwrap();
+    release(&fixture);
     // A machine that has died cannot clean its disk.
     let ran = cos.end_unchecked();
     std::fs::remove_dir_all(host.root()).unwrap();
@@ -93,6 +105,7 @@ fn an_agent_that_is_killed() {
     let host = fixture.host("ws02");
     let cos = start(&fixture, host);
     kill_process(process(host, "cos-agent"), Signal::KILL).unwrap();
+    release(&fixture);
     assert_all_done(&fixture, cos.end())
         .said("ws02")
         .said("the agent died");
@@ -104,6 +117,7 @@ fn an_agent_that_the_administrator_ends() {
     let host = fixture.host("ws02");
     let cos = start(&fixture, host);
     kill_process(process(host, "cos-agent"), Signal::TERM).unwrap();
+    release(&fixture);
     let ran = assert_all_done(&fixture, cos.end());
     ran.said("ws02")
         .said("stopped there by SIGTERM")
@@ -117,6 +131,7 @@ fn a_slot_that_is_killed() {
     let host = fixture.host("ws01");
     let cos = start(&fixture, host);
     kill_process(process(host, "cos-slot"), Signal::KILL).unwrap();
+    release(&fixture);
     assert_all_done(&fixture, cos.end());
     assert_eq!(host.connections(), 1, "the host was not lost");
 }
@@ -127,6 +142,7 @@ fn a_connection_that_is_cut() {
     let host = fixture.host("ws02");
     let cos = start(&fixture, host);
     host.drop_connections();
+    release(&fixture);
     assert_all_done(&fixture, cos.end()).said("ws02");
 }
 
