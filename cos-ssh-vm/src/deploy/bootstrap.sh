@@ -93,6 +93,10 @@ cos_is_private() {
     fi
     case $2 in
         drwx--[-S]---*) ;;
+        d????w* | d???????w*)
+            cos_cause="others could write in $1, so nothing there is trusted: remove it"
+            return 1
+            ;;
         *) cos_cause=$(LC_ALL=C chmod 0700 "$1" 2>&1) || return 1 ;;
     esac
 }

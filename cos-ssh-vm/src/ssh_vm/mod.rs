@@ -1,5 +1,6 @@
 //! The virtual machine of an inventory: ssh hosts and this machine side by side.
 
+mod descriptors;
 mod error;
 mod mirrors;
 mod preparation;
@@ -122,7 +123,8 @@ impl SshVmBuilder<'_> {
         self
     }
 
-    /// Makes the machine. It may write token files in shared directories, which go with the machine.
+    /// Makes the machine. It may write token files in shared directories, which go with the machine, and raise this
+    /// process's soft limit of open files if there are many ssh hosts.
     ///
     /// # Errors
     ///
@@ -206,6 +208,7 @@ impl SshParts {
                 workers.add(worker);
             }
         }
+        descriptors::allow_for(hosts);
         let control =
             ControlDirectory::new().map_err(|source| SshVmError::ControlDirectory { source })?;
         Ok(Self {

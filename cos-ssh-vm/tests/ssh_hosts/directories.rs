@@ -302,10 +302,27 @@ fn a_directory_that_others_may_enter_is_closed() {
     let host = lab.host("ws01").start().unwrap();
     let directory = host.cache().join("cos");
     fs::create_dir(&directory).unwrap();
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(skipped(&succeed(&lab, &host, &workers(ECHO_WORKER))), []);
     let mode = fs::metadata(&directory).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[test]
+fn a_directory_that_others_could_write_is_not_trusted_any_more() {
+    let lab = Lab::new().unwrap();
+    let host = lab.host("ws01").start().unwrap();
+    let directory = host.cache().join("cos");
+    fs::create_dir(&directory).unwrap();
+    for mode in [0o777, 0o770, 0o707] {
+        fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+        let channel = succeed(&lab, &host, &workers(ECHO_WORKER));
+        let [(path, cause)] = skipped(&channel)[..] else {
+            panic!("{:?}", channel.notes);
+        };
+        assert_eq!(path, host.cache());
+        assert!(cause.starts_with("others could write in "), "{cause}");
+    }
 }
 
 #[test]
