@@ -1,7 +1,6 @@
 //! The life of one host on the I/O thread: idle, launching, in session, idle again.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -169,6 +168,3 @@ async fn withdrawn(commands: &mut mpsc::UnboundedReceiver<VmCommand>) -> Launche
         }
     }
 }
-
-/// How long a transport that has lost its stream may take to say why (2 s): a killed sshd shows within 40 ms.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);

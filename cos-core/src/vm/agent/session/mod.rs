@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::ids::{AttemptId, HostId};
 use crate::time::Time;
-use crate::vm::agent::host_task::LAST_WORDS;
 use crate::vm::agent::launcher::{Channel, Transport};
 use crate::vm::agent::loss;
 use crate::vm::agent::outbox::Outbox;
@@ -36,6 +35,9 @@ const CREDIT_STEP: u64 = OUTPUT_WINDOW / 4;
 
 /// How long after its own grace an agent may take to say goodbye (5 s).
 const BYE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a transport that has lost its stream may take to say why (2 s): a killed sshd shows within 40 ms.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How a session ended.
 pub(in crate::vm::agent) enum SessionEnd {
