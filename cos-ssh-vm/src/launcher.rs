@@ -95,8 +95,10 @@ impl SshLauncher {
             storage: self.storage.as_deref(),
             workers: &self.workers,
         });
+        tracing::debug!(target: "cos::vm", reach = ?self.reach, "{}: connecting", request.host);
         let opened = match self.connect().await {
             Ok(master) => {
+                tracing::debug!(target: "cos::vm", "{}: logged in, opening a channel", request.host);
                 let open = session::Channel::open(master, &script.login_command);
                 tokio::time::timeout(CHANNEL_LIMIT, open)
                     .await
@@ -110,7 +112,10 @@ impl SshLauncher {
             stdout: mut reader,
         } = match opened {
             Ok(streams) => streams,
-            Err(diagnosis) => return Err(self.not_connected(&diagnosis).await),
+            Err(diagnosis) => {
+                tracing::debug!(target: "cos::vm", ?diagnosis, "{}: not connected", request.host);
+                return Err(self.not_connected(&diagnosis).await);
+            }
         };
         let conversation = converse(
             &nonce,
@@ -121,7 +126,9 @@ impl SshLauncher {
             &mut writer,
             report,
         );
-        match conversation.await {
+        let conversed = conversation.await;
+        tracing::debug!(target: "cos::vm", ended = ?conversed.as_ref().map(|deployed| deployed.uploaded), "{}: conversation over", request.host);
+        match conversed {
             Ok(deployed) => Ok(Channel {
                 reader: Box::new(reader),
                 writer: Box::new(writer),

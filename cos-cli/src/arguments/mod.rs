@@ -147,10 +147,10 @@ pub struct MessageArguments {
     /// Say nothing but errors
     #[arg(long, env = "COS_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
-    /// Say more; -vv says everything
+    /// Tell how each host comes up; -vv also tells of every job, and logs more
     #[arg(short, long, env = "COS_VERBOSE", hide_env = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Also write the log to this file
+    /// Also write the log to this file; cos.log in the run directory has it in any case
     #[arg(long, env = "COS_LOG_FILE", hide_env = true, value_name = "FILE")]
     pub log_file: Option<std::path::PathBuf>,
 }

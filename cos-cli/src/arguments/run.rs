@@ -156,7 +156,7 @@ pub struct JobArguments {
         default_value = "1"
     )]
     pub cores: NonZeroU32,
-    /// Directory to run in, as the host sees it; `...` is a private one per job
+    /// Directory of this computer to run in, where the host shares it; `...` is a private one per job
     #[arg(
         long,
         alias = "wd",

@@ -196,6 +196,17 @@ impl Display {
         }
     }
 
+    /// Tells of the first jobs that failed in full; the summary then names only the others.
+    pub fn describe_failures(&mut self, described: Vec<Message>) {
+        if described.is_empty() {
+            return;
+        }
+        self.reporter.leave_out_failures(described.len());
+        let mut statements = vec![Statement::Blank];
+        statements.extend(described.into_iter().map(Statement::Message));
+        self.say(&statements);
+    }
+
     /// Tells what came of the run. Nothing is drawn any more.
     pub fn finish(&mut self, now: Time, ending: Ending<'_>) {
         self.now = self.now.max(now);

@@ -26,7 +26,7 @@ mod model;
 mod screen;
 mod settings;
 mod tally;
-mod text;
+pub(crate) mod text;
 
 pub use display::Display;
 pub use facts::{HostFacts, JobLabels, RunFacts};

@@ -16,7 +16,7 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// An escaped text, or as much of its beginning as fits into `columns` with `...` after it.
-pub(super) fn truncate(text: &str, columns: usize) -> Cow<'_, str> {
+pub(crate) fn truncate(text: &str, columns: usize) -> Cow<'_, str> {
     if text.len() <= columns && text.bytes().all(is_plain) || width(text) <= columns {
         return Cow::Borrowed(text);
     }

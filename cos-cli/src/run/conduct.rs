@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::jobs::JobFactory;
 use super::plan::{self, Plan};
+use super::readiness::Readiness;
 use super::signals::{Demand, Urgency};
 use super::tally::{Stop, Tally};
 use crate::arguments::{Halt, HaltUrgency, RunArguments};
@@ -40,14 +41,45 @@ pub(super) struct Conduct {
     policy: TaskPolicy,
     halt: Halt,
     delay: Duration,
+    all_hosts: Option<AllHosts>,
     display: Rc<RefCell<Display>>,
     demands: watch::Receiver<Demand>,
     trouble: watch::Receiver<Option<Stop>>,
     tally: Rc<RefCell<Tally>>,
 }
 
-/// Why the input gave no further job.
-type InputFailure = Rc<RefCell<Option<Message>>>;
+/// What the first job waits for with `--require-all-hosts`.
+pub(super) struct AllHosts {
+    /// Whether every host is up.
+    pub(super) readiness: watch::Receiver<Readiness>,
+    /// The hosts' names, by their ids.
+    pub(super) names: Vec<String>,
+}
+
+impl AllHosts {
+    /// Waits for every host.
+    async fn wait(mut self) -> Result<(), Message> {
+        let known = self
+            .readiness
+            .wait_for(|readiness| *readiness != Readiness::Awaited)
+            .await
+            .map(|readiness| *readiness);
+        let Ok(Readiness::Missing(host)) = known else {
+            // Nobody watches any more: the run is over.
+            return Ok(());
+        };
+        let name = self.names.get(host.0 as usize).map_or("?", String::as_str);
+        Err(Message::error(format_args!(
+            "no job was started: {name} is not usable, and --require-all-hosts was given"
+        ))
+        .hint(format_args!(
+            "`cos doctor` tells more; without --require-all-hosts the run goes on with the others"
+        )))
+    }
+}
+
+/// Why there are no further jobs, though nothing has asked for an end.
+type SourceFailure = Rc<RefCell<Option<(Stop, Message)>>>;
 
 type Jobs = Pin<Box<dyn Stream<Item = Job<CommandEnd, u64>>>>;
 
@@ -65,11 +97,19 @@ impl Conduct {
             policy: plan.policy,
             halt: arguments.limits.halt,
             delay: arguments.limits.delay,
+            all_hosts: None,
             display,
             demands,
             trouble,
             tally: Rc::default(),
         }
+    }
+
+    /// Lets the first job wait for every host.
+    #[must_use]
+    pub(super) fn after(mut self, hosts: AllHosts) -> Self {
+        self.all_hosts = Some(hosts);
+        self
     }
 
     /// The counts, which grow while the run goes on.
@@ -85,14 +125,15 @@ impl Conduct {
             policy,
             halt,
             delay,
+            all_hosts,
             display,
             demands,
             trouble,
             tally,
         } = self;
         let total = input.total_handle();
-        let input_failure = InputFailure::default();
-        let jobs = jobs(input, factory, delay, Rc::clone(&input_failure));
+        let source_failure = SourceFailure::default();
+        let jobs = jobs(input, factory, delay, all_hosts, Rc::clone(&source_failure));
         let results = match dispatch_stream(jobs).policy(policy).stream() {
             Ok(results) => results,
             Err(error) => {
@@ -141,8 +182,8 @@ impl Conduct {
                 Next::StopNow => break,
             }
         }
-        if let Some(message) = input_failure.take() {
-            state.stop.get_or_insert(Stop::Input);
+        if let Some((stop, message)) = source_failure.take() {
+            state.stop.get_or_insert(stop);
             state.message.get_or_insert(message);
         }
         Verdict {
@@ -251,14 +292,21 @@ fn no_host(error: &TaskError, cause: &str) -> Message {
 
 /// The jobs of the input, made as they are asked for. Ends early when the input cannot be read or a value cannot be
 /// quoted; `failure` then says why.
-fn jobs(input: InputReader, factory: JobFactory, delay: Duration, failure: InputFailure) -> Jobs {
+fn jobs(
+    input: InputReader,
+    factory: JobFactory,
+    delay: Duration,
+    all_hosts: Option<AllHosts>,
+    failure: SourceFailure,
+) -> Jobs {
     struct Source {
         input: InputReader,
         factory: JobFactory,
         sequence: u64,
         delay: Duration,
         not_before: Instant,
-        failure: InputFailure,
+        all_hosts: Option<AllHosts>,
+        failure: SourceFailure,
     }
     let source = Source {
         input,
@@ -266,9 +314,16 @@ fn jobs(input: InputReader, factory: JobFactory, delay: Duration, failure: Input
         sequence: 0,
         delay,
         not_before: Instant::now(),
+        all_hosts,
         failure,
     };
     let jobs = stream::unfold(source, |mut source| async move {
+        if let Some(all_hosts) = source.all_hosts.take()
+            && let Err(message) = all_hosts.wait().await
+        {
+            *source.failure.borrow_mut() = Some((Stop::NoHost, message));
+            return None;
+        }
         let row = source.input.next().await?;
         let said = |failure: Failure| match failure {
             Failure::Said { message, .. } => Some(message),
@@ -278,7 +333,8 @@ fn jobs(input: InputReader, factory: JobFactory, delay: Duration, failure: Input
         let row = match row {
             Ok(row) => row,
             Err(error) => {
-                *source.failure.borrow_mut() = said(plan::of_source(error));
+                let message = said(plan::of_source(error));
+                *source.failure.borrow_mut() = message.map(|message| (Stop::Input, message));
                 return None;
             }
         };
@@ -294,7 +350,7 @@ fn jobs(input: InputReader, factory: JobFactory, delay: Duration, failure: Input
             }
             Err(error) => {
                 let message = Message::error(format!("job {sequence}: {error}")).hint(error.hint());
-                *source.failure.borrow_mut() = Some(message);
+                *source.failure.borrow_mut() = Some((Stop::Input, message));
                 None
             }
         }

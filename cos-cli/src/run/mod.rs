@@ -8,8 +8,10 @@
 //! ```
 
 mod conduct;
+mod failures;
 mod jobs;
 mod plan;
+mod readiness;
 pub(crate) mod signals;
 mod sinks;
 mod tally;
@@ -17,6 +19,7 @@ mod terminal;
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,14 +28,16 @@ use cos_core::{Os, clock};
 use cos_ssh_vm::{SshVm, SshVmError, StartDirectory};
 use tokio::sync::watch;
 
-use self::conduct::{Conduct, Verdict};
+use self::conduct::{AllHosts, Conduct, Verdict};
 use self::plan::Plan;
+use self::readiness::ReadinessWatch;
 use self::signals::{Demand, Urgency};
 use self::sinks::{Records, Sinks, Standard};
 use self::tally::Stop;
-use crate::arguments::{OutputFormat, RunArguments};
+use crate::arguments::{OutputFormat, RunArguments, StatusLevel};
 use crate::exit_code;
 use crate::failure::Failure;
+use crate::logging;
 use crate::message::Message;
 use crate::output::{JsonlSink, OutputOptions, OutputRouter, TextSink};
 use crate::progress::{Detail, Display, Ending, HostFacts, RunFacts, Settings, Target};
@@ -78,6 +83,13 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
         Failure::usage(message.hint("set HOME or XDG_STATE_HOME"))
     })?;
     let directory = RunDirectory::create(&state).map_err(of_record)?;
+    let log = directory.log();
+    let logs: Vec<&Path> = [Some(log.as_path()), arguments.messages.log_file.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    logging::write_to(&logs, arguments.messages.verbose).map_err(of_record)?;
+    tracing::debug!(target: "cos::run", "run {}, release {}", directory.id(), env!("CARGO_PKG_VERSION"));
     let machine = machine(&plan, &directory)?;
     let hosts: Vec<String> = machine
         .hosts()
@@ -106,23 +118,31 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
         jsonl,
         records,
         plan.factory.records.clone(),
-        hosts,
+        hosts.clone(),
         Rc::new(stop),
     )));
 
     let watching = Rc::clone(&sinks);
-    let os = Os::new(machine)
+    let mut os = Os::new(machine)
         .config(plan.config.clone())
         .grace(GRACE)
         .shutdown_limit(GOODBYE)
         .observe(move |stamped| watching.borrow_mut().event(stamped));
-    let conduct = Conduct::new(
+    let mut conduct = Conduct::new(
         arguments,
         plan,
         Rc::clone(&display),
         demands.clone(),
         stopped.clone(),
     );
+    if arguments.require_all_hosts {
+        let (mut watching, readiness) = ReadinessWatch::new(hosts.len());
+        os = os.observe(move |stamped| watching.note(&stamped.event));
+        conduct = conduct.after(AllHosts {
+            readiness,
+            names: hosts,
+        });
+    }
     let tally = conduct.tally();
     let finished = tokio::select! {
         verdict = os.run(conduct.run()) => Some(verdict),
@@ -148,7 +168,10 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
         let ending = by
             .as_deref()
             .map_or(Ending::Complete, |by| Ending::Stopped { by });
-        display.borrow_mut().finish(clock::now(), ending);
+        let failures = sinks.borrow_mut().take_failures();
+        let mut display = display.borrow_mut();
+        display.describe_failures(failures);
+        display.finish(clock::now(), ending);
     }
     run_file.end = Some(RunEnd {
         ended: jiff::Timestamp::now().to_string(),
@@ -228,12 +251,11 @@ fn display(arguments: &RunArguments, plan: &Plan, directory: &RunDirectory) -> D
         directory: directory.path().display().to_string(),
     };
     let target = Target::stderr(arguments.messages.color);
-    Display::new(
-        Settings::new(&arguments.progress, detail),
-        facts,
-        target,
-        clock::now(),
-    )
+    let mut settings = Settings::new(&arguments.progress, detail);
+    if arguments.messages.verbose > 1 {
+        settings.status_level = StatusLevel::All;
+    }
+    Display::new(settings, facts, target, clock::now())
 }
 
 type JsonlHandle = Option<Rc<RefCell<JsonlSink>>>;

@@ -13,6 +13,7 @@ use cos_core::job::{Outcome, TaskError};
 use cos_core::time::Time;
 use tokio::sync::watch;
 
+use super::failures::Failures;
 use super::jobs::JobRecords;
 use super::tally::Stop;
 use crate::message::Message;
@@ -47,6 +48,7 @@ pub(super) struct Sinks {
     names: EventNames,
     clock: WallClock,
     started: HashMap<TaskId, Started>,
+    failures: Failures,
     stop: Rc<watch::Sender<Option<Stop>>>,
 }
 
@@ -75,6 +77,7 @@ impl Sinks {
             names: EventNames { hosts },
             clock: WallClock::new(clock::now(), SystemTime::now()),
             started: HashMap::new(),
+            failures: Failures::default(),
             stop,
         }
     }
@@ -113,7 +116,14 @@ impl Sinks {
             } => {
                 self.router.write(index + 1, *stream, bytes)?;
             }
-            RunEvent::TaskAgain { index, .. } => self.router.void(index + 1),
+            RunEvent::TaskAgain {
+                index, host, cause, ..
+            } => {
+                let host = self.names.hosts.get(host.0 as usize);
+                let host = host.map_or("?", String::as_str);
+                self.failures.note_again(index + 1, host, cause);
+                self.router.void(index + 1);
+            }
             RunEvent::TaskEnded {
                 task,
                 index,
@@ -170,6 +180,9 @@ impl Sinks {
             None => "",
         };
         let capture = self.router.capture(sequence);
+        if let Some(job) = self.jobs.of(sequence) {
+            self.failures.note_end(sequence, outcome, &job, capture);
+        }
         if let Some(capture) = capture {
             self.records
                 .archive
@@ -203,6 +216,11 @@ impl Sinks {
             log.write(&entry)?;
         }
         Ok(())
+    }
+
+    /// The failed jobs that are told in full.
+    pub(super) fn take_failures(&mut self) -> Vec<Message> {
+        self.failures.take()
     }
 
     /// Brings out what is still held back at the end of the run.

@@ -14,6 +14,7 @@
 mod calls;
 pub(crate) mod context;
 pub(crate) mod inbox;
+mod log;
 mod os;
 pub(crate) mod shared;
 

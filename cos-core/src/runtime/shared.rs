@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::inbox::{Delivery, InboxId, Inboxes};
+use super::log::log;
 use crate::clock;
 use crate::event::{RunEvent, Stamped};
 use crate::ids::TaskId;
@@ -204,6 +205,7 @@ impl Inner {
             match action {
                 Action::Vm(command) => self.machine.submit(command),
                 Action::Emit(event) => {
+                    log(&event, self.machine.hosts());
                     self.route(&event);
                     self.events.push_back(Stamped { at, event });
                 }

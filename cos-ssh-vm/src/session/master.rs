@@ -156,6 +156,7 @@ impl Master {
                 }
             });
         }
+        tracing::debug!(target: "cos::vm", command = ?command.as_std(), "starting ssh");
         let mut child = command.spawn()?;
         let stderr = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self {

@@ -45,6 +45,8 @@ pub(super) struct Reporter {
     told_once: BTreeSet<Once>,
     /// The first failed jobs, for the summary.
     failures: Vec<JobLine>,
+    /// How many of them have been told of in full.
+    failures_described: usize,
     left_over: LeftOver,
     cut: CutOutput,
 }
@@ -78,6 +80,7 @@ impl Reporter {
             troubles: BTreeMap::new(),
             told_once: BTreeSet::new(),
             failures: Vec::new(),
+            failures_described: 0,
             left_over: LeftOver::default(),
             cut: CutOutput::default(),
         }

@@ -61,10 +61,16 @@ impl Reporter {
         statements
     }
 
+    /// The first so many failed jobs have been told of in full.
+    pub(in crate::progress) fn leave_out_failures(&mut self, number: usize) {
+        self.failures_described = number;
+    }
+
     /// A few failed jobs, and how many more there are.
     fn failures(&self, counts: &Counts) -> Vec<Statement> {
         let mut lines = self.failures.clone();
         let more = counts.went_wrong().saturating_sub(lines.len() as u64);
+        lines.drain(..self.failures_described.min(lines.len()));
         if let Some(last) = lines.last_mut()
             && more > 0
         {
