@@ -136,6 +136,6 @@ fn not_shared(view: &RunView, elsewhere: &[(HostId, String)]) -> Option<Statemen
     ))
     .cause(format_args!("{}: {reason}", name(first)))
     .hint("the same tree under another path: name it in `mirrored_storage` of hosts.toml")
-    .hint("a directory of the hosts' own: --workdir DIR");
+    .hint("a directory of the hosts' own: begin the command with `cd DIR &&`");
     Some(Statement::Message(message))
 }
