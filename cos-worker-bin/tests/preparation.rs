@@ -142,6 +142,46 @@ fn what_the_setup_exports_reaches_every_job() {
 }
 
 #[test]
+fn every_shell_that_is_here_gives_its_exports() {
+    let shells = [
+        ("sh", "export A='1 2'"),
+        ("bash", "export A='1 2'"),
+        ("dash", "export A='1 2'"),
+        ("zsh", "export A='1 2'"),
+        ("ksh", "export A='1 2'"),
+        ("fish", "set -x A '1 2'"),
+        ("tcsh", "setenv A '1 2'"),
+    ];
+    for (shell, export) in shells {
+        if !std::path::Path::new("/bin").join(shell).exists() {
+            continue;
+        }
+        let mut host = Host::start();
+        let mut wanted = preparation(host.path());
+        wanted.shell = shell.to_owned();
+        wanted.setup = Some("false".to_owned());
+        let failed = host.prepare(wanted.clone());
+        assert!(
+            matches!(failed, Err(PrepareError::Setup { .. })),
+            "{shell}: {failed:?}"
+        );
+        drop(host);
+        let mut host = Host::start();
+        wanted.setup = Some(export.to_owned());
+        let path = path_bytes(host.path());
+        wanted.directory = RunDirectory::Here { path };
+        let ready = host.prepare(wanted);
+        assert!(ready.is_ok(), "{shell}: {ready:?}");
+        let (end, output) = host.run("echo $A; exit 3");
+        assert_eq!(
+            (end.exit, &output[..]),
+            (Exit::Code(3), &b"1 2\n"[..]),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
 fn a_setup_that_fails_leaves_the_host_out() {
     let cases = [
         ("echo no license >&2; false", "exit 1", "no license"),
