@@ -4,7 +4,7 @@ use cos_ssh_vm::doctor::{Check, Examination, Status, examine};
 use cos_ssh_vm::{SshVm, StartDirectory};
 use cos_testlab::{Breakage, Lab};
 
-use crate::machine::{inventory, real_worker};
+use crate::driving::{inventory, real_worker};
 use crate::support::*;
 
 fn text(examination: &Examination, check: Check, status: Status) -> &str {

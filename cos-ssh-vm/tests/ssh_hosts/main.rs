@@ -10,6 +10,8 @@ mod bad_lines;
 mod deploy;
 mod directories;
 mod doctor;
+mod driving;
 mod machine;
 mod support;
+mod unfit_workers;
 mod unreachable;

@@ -1,5 +1,7 @@
 //! What the tests share: launching over a lab, and a worker that is a shell script.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -11,8 +13,8 @@ use cos_ssh_vm::deploy::{Worker, Workers};
 use cos_ssh_vm::inventory::{HostKeys, HostName};
 use cos_ssh_vm::launcher::SshLauncher;
 use cos_ssh_vm::session::{ControlDirectory, Reach};
-use cos_testlab::Lab;
 pub(crate) use cos_testlab::this_target;
+use cos_testlab::{Lab, TestHost};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Generous: what is waited for takes milliseconds on a machine that does nothing else.
@@ -148,4 +150,18 @@ pub(crate) fn clients(lab: &Lab) -> Vec<String> {
         .filter(|line| line.contains(&config))
         .map(str::to_owned)
         .collect()
+}
+
+/// Writes a program of this name that stands before the host's own.
+pub(crate) fn fake(lab: &Lab, name: &str, script: &str) -> std::path::PathBuf {
+    let directory = lab.shared_directory(&format!("fake-{name}")).unwrap();
+    let file = directory.join(name);
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
+    directory
+}
+
+/// A launch that is expected to fail.
+pub(crate) fn fail(lab: &Lab, host: &TestHost, workers: &Arc<Workers>) -> HostFailure {
+    run(launch(&mut launcher(lab, host.name(), workers))).failure()
 }
