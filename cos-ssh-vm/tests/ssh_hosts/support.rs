@@ -59,8 +59,9 @@ pub(crate) fn reach(lab: &Lab, host: &str) -> Reach {
         host: HostName::parse(host).expect("a host name"),
         ssh_config: Some(lab.ssh_config()),
         host_keys: HostKeys::Known,
-        connect_timeout: Duration::from_secs(10),
-        silence: Duration::from_secs(10),
+        // For a machine that is busy with everything else.
+        connect_timeout: Duration::from_secs(30),
+        silence: Duration::from_secs(60),
     }
 }
 

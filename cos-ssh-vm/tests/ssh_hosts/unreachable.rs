@@ -5,12 +5,15 @@ use std::time::Duration;
 use crate::support::*;
 use cos_core::vm::host::{FailureKind, HostFailure, Stage};
 use cos_ssh_vm::inventory::{HostKeys, HostName};
+use cos_ssh_vm::session::Reach;
 use cos_testlab::{Breakage, Lab};
 
 /// Launches on a host of the lab that is expected to fail.
 fn failure(lab: &Lab, host: &str) -> HostFailure {
-    let mut reach = reach(lab, host);
-    reach.connect_timeout = Duration::from_secs(1);
+    failure_of(reach(lab, host))
+}
+
+fn failure_of(reach: Reach) -> HostFailure {
     let mut launcher = launcher_of(reach, &workers(ECHO_WORKER));
     let launched = run(launch(&mut launcher));
     assert_eq!(launched.stages, [Stage::Connecting]);
@@ -25,7 +28,9 @@ fn a_host_that_never_answers() {
     let _dark = lab.broken_host("dark", Breakage::Unreachable).unwrap();
     let _silent = lab.broken_host("silent", Breakage::Silent).unwrap();
     for host in ["dark", "silent"] {
-        let failure = failure(&lab, host);
+        let mut reach = reach(&lab, host);
+        reach.connect_timeout = Duration::from_secs(1);
+        let failure = failure_of(reach);
         assert_eq!(failure.headline, format!("{host} gave no answer in 1 s"));
         assert!(failure.cause.contains("timed out"), "{failure:?}");
         assert_eq!(failure.kind, FailureKind::Retry);
