@@ -4,6 +4,9 @@
 //!  Go --SIGINT, SIGHUP--> Finish --SIGINT--> End --SIGINT--> Leave
 //!   `--------SIGTERM---------------------------^
 //! ```
+//!
+//! A signal that was ignored when the run was started stays ignored: `nohup` means that a hang-up is to change nothing,
+//! and a shell without job control ignores SIGINT for what it starts in the background.
 
 use std::io;
 use std::thread;
@@ -67,7 +70,9 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the handlers cannot be installed or the system has no thread left.
 pub(crate) fn listen() -> io::Result<watch::Receiver<Demand>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let ignored = Ignored::by_this_process();
+    let heeded = [SIGINT, SIGTERM, SIGHUP];
+    let mut signals = Signals::new(heeded.iter().filter(|signal| !ignored.has(**signal)))?;
     let (sender, receiver) = watch::channel(Demand::default());
     thread::Builder::new()
         .name("cos-signals".to_owned())
@@ -84,9 +89,43 @@ pub(crate) fn listen() -> io::Result<watch::Receiver<Demand>> {
     Ok(receiver)
 }
 
+/// The signals that a process ignores, one bit for each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Ignored(u64);
+
+impl Ignored {
+    /// Those of this process; none where `/proc` does not tell.
+    fn by_this_process() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Self::parse(&status).unwrap_or_default()
+    }
+
+    fn parse(status: &str) -> Option<Self> {
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok().map(Self)
+    }
+
+    fn has(self, signal: i32) -> bool {
+        let bit = signal
+            .checked_sub(1)
+            .and_then(|bit| u32::try_from(bit).ok());
+        bit.and_then(|bit| self.0.checked_shr(bit)).unwrap_or(0) & 1 == 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_mask() {
+        let ignored = Ignored::parse("SigBlk:\t0\nSigIgn:\t0000000000004001\n").unwrap();
+        assert!(ignored.has(SIGHUP) && ignored.has(SIGTERM));
+        assert!(!ignored.has(SIGINT) && !ignored.has(0) && !ignored.has(100));
+        assert_eq!(Ignored::parse("SigCgt:\t1\n"), None);
+    }
 
     fn demanded(signals: &[i32]) -> Urgency {
         signals

@@ -187,6 +187,15 @@ fn no_host_left_is_an_error_of_its_own() {
     }
 }
 
+#[test]
+fn all_hosts_may_be_required() {
+    let fixture = good_and(HostBuilder::refuse_login);
+    let ran = fixture
+        .run(&["--require-all-hosts", "echo", ":::", "a"])
+        .end();
+    ran.exited(3).printed("").said("ws02 refused the login");
+}
+
 /// Puts an `ssh` first in the path that tells of every call, and says where it does.
 fn watch_ssh<'a>(fixture: &'a Fixture, cos: Cos<'a>) -> (Cos<'a>, PathBuf) {
     let directory = fixture.lab.shared_directory("bin").unwrap();

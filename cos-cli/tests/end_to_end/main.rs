@@ -8,6 +8,7 @@ mod directories;
 mod hosts_that_fail;
 mod limits;
 mod main_job;
+mod network;
 mod output;
 mod records;
 mod signals;

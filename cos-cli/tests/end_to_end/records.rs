@@ -206,6 +206,8 @@ fn the_run_directory_is_private_and_complete() {
     log.has_each_once(1, 2);
     assert_eq!((log.job(2).exit, log.job(2).host.as_str()), (7, "ws01"));
     assert!(run.path.join("run.json").is_file());
+    let told = fs::read_to_string(run.path.join("cos.log")).unwrap();
+    assert!(told.contains("ws01"), "{told}");
     assert!(
         run.events()
             .iter()

@@ -175,3 +175,24 @@ fn an_interrupt_leaves_a_dead_host_out_of_the_wait() {
     fixture.assert_nothing_left(&ran);
     host.wait_for_no_processes(DEADLINE).unwrap();
 }
+
+#[test]
+fn a_hang_up_that_was_ignored_before_stays_ignored() {
+    let fixture = Fixture::of(1);
+    let command = "until [ -e \"$HOME/go\" ]; do sleep 0.01; done; echo {}";
+    let mut cos = fixture
+        .run_by_nohup(&["--output", "line", "-k", command, ":::", "1", "2", "3", "4"])
+        .start();
+    let host = fixture.host("ws01");
+    cos.wait_for("a running job", |_| {
+        let jobs = host.processes();
+        jobs.iter()
+            .any(|it| it.command_line.starts_with("/bin/sh -c until"))
+    });
+    cos.signal(Signal::HUP);
+    std::fs::write(host.home().join("go"), "").unwrap();
+    cos.end()
+        .exited(0)
+        .printed("1\n2\n3\n4\n")
+        .never_said("finishing");
+}

@@ -102,6 +102,13 @@ impl Fixture {
         cos.directory(path).args(words)
     }
 
+    /// As [`Fixture::run`], with hang-ups ignored as by `nohup`.
+    pub(crate) fn run_by_nohup<W: AsRef<std::ffi::OsStr>>(&self, words: &[W]) -> Cos<'_> {
+        let mut command = self.lab.command("nohup");
+        command.args([env!("CARGO_BIN_EXE_cos"), "run"]);
+        Cos::new(self, command).args(words)
+    }
+
     /// `cos` with these words.
     pub(crate) fn cos<W: AsRef<std::ffi::OsStr>>(&self, words: &[W]) -> Cos<'_> {
         Cos::new(self, self.command()).args(words)
