@@ -73,7 +73,7 @@ impl Reporter {
                 }
                 _ => Vec::new(),
             },
-            RunEvent::HostNote { note, .. } => self.noted(host, &name, note),
+            RunEvent::HostNote { note, .. } => self.noted(host, &name, note, view),
             RunEvent::HostClosed { left, .. } if !left.is_empty() => {
                 let mut warning =
                     Message::warning(format_args!("{name}: not everything is cleaned up"));
@@ -136,6 +136,7 @@ impl Reporter {
             reason: Some(reason),
             ..
         } = &report.directory
+            && self.first_time(Once::Elsewhere(host))
         {
             statements.extend(self.note_elsewhere(view, host, reason.clone()));
         }
@@ -224,17 +225,19 @@ impl Reporter {
         )))
     }
 
-    fn noted(&mut self, host: HostId, name: &str, note: &HostNote) -> Vec<Statement> {
+    fn noted(
+        &mut self,
+        host: HostId,
+        name: &str,
+        note: &HostNote,
+        view: &RunView,
+    ) -> Vec<Statement> {
         let told = match note {
             HostNote::IgnoredLines { lines, first } => {
                 if !self.first_time(Once::IgnoredLines(host)) {
                     return Vec::new();
                 }
-                Message::note(format_args!(
-                    "{name}: ignored {} that its login prints",
-                    Amount(u64::from(*lines), "line")
-                ))
-                .cause(first)
+                return self.note_noise(view, host, *lines, first.clone());
             }
             HostNote::Redeployed { path } => Message::warning(format_args!(
                 "{name}: the digest of the cached worker differs; redeployed"
@@ -290,6 +293,7 @@ fn going_on(host: HostId, view: &RunView) -> String {
 fn lost(name: &str, loss: &HostLoss, requeued: u32, retry_in: Option<Duration>) -> Message {
     let jobs = Amount(u64::from(requeued), "job");
     let then = match retry_in {
+        Some(pause) if pause < Duration::from_secs(1) => "retry at once".to_owned(),
         Some(pause) => format!("retry in {}", Coarse(pause)),
         None => "host left out".to_owned(),
     };

@@ -54,6 +54,7 @@ pub(super) struct Reporter {
 /// What is told once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Once {
+    Elsewhere(HostId),
     IgnoredLines(HostId),
     LeftOut(HostId),
     Neighbours(HostId),

@@ -23,8 +23,10 @@ pub(super) enum Announcement {
     Awaited {
         /// When the first host came up.
         first_up: Option<Time>,
-        /// Hosts where the run's directory is not the client's, and the reason that the first of them gave.
+        /// Hosts where the run's directory is not the client's, and why.
         elsewhere: Vec<(HostId, String)>,
+        /// Hosts whose login prints text, how many lines, and the first.
+        noisy: Vec<(HostId, u32, String)>,
     },
     /// It has.
     Made,
@@ -35,6 +37,7 @@ impl Default for Announcement {
         Self::Awaited {
             first_up: None,
             elsewhere: Vec::new(),
+            noisy: Vec::new(),
         }
     }
 }
@@ -54,13 +57,44 @@ impl Reporter {
         if !(is_due || all_known || is_next) {
             return Vec::new();
         }
-        let mut statements = Vec::new();
-        let awaited = std::mem::replace(&mut self.announcement, Announcement::Made);
-        if let Announcement::Awaited { elsewhere, .. } = awaited {
-            statements.extend(not_shared(view, &elsewhere));
-        }
+        let mut statements = self.notes_of_all(view);
         statements.push(starting(view));
         statements
+    }
+
+    /// What was kept to be said of all hosts together. Nothing is kept after that.
+    pub(super) fn notes_of_all(&mut self, view: &RunView) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        let awaited = std::mem::replace(&mut self.announcement, Announcement::Made);
+        if let Announcement::Awaited {
+            mut elsewhere,
+            mut noisy,
+            ..
+        } = awaited
+        {
+            elsewhere.sort_by_key(|(host, _)| *host);
+            noisy.sort_by_key(|(host, ..)| *host);
+            statements.extend(ignored(view, &noisy));
+            statements.extend(not_shared(view, &elsewhere));
+        }
+        statements
+    }
+
+    /// The login of a host prints text.
+    pub(super) fn note_noise(
+        &mut self,
+        view: &RunView,
+        host: HostId,
+        lines: u32,
+        first: String,
+    ) -> Vec<Statement> {
+        match &mut self.announcement {
+            Announcement::Awaited { noisy, .. } => {
+                noisy.push((host, lines, first));
+                Vec::new()
+            }
+            Announcement::Made => ignored(view, &[(host, lines, first)]).into_iter().collect(),
+        }
     }
 
     /// A host came up on which the run's directory is not the client's.
@@ -118,24 +152,61 @@ fn starting(view: &RunView) -> Statement {
     }
 }
 
+/// That logins print text.
+fn ignored(view: &RunView, noisy: &[(HostId, u32, String)]) -> Option<Statement> {
+    let hosts: Vec<HostId> = noisy.iter().map(|(host, ..)| *host).collect();
+    let message = match noisy {
+        [] => return None,
+        [(host, lines, first)] => {
+            let lines = Amount(u64::from(*lines), "line");
+            let name = name(view, *host);
+            Message::note(format_args!(
+                "{name}: ignored {lines} that its login prints"
+            ))
+            .cause(first)
+        }
+        [(host, _, first), ..] => {
+            let named = named(view, &hosts);
+            let name = name(view, *host);
+            Message::note(format_args!("ignored what the logins of {named} print"))
+                .cause(format_args!("{name}: {first}"))
+        }
+    };
+    Some(Statement::Message(message))
+}
+
 /// That jobs on some hosts do not run in the client's directory: named, with the reason and the cure.
 fn not_shared(view: &RunView, elsewhere: &[(HostId, String)]) -> Option<Statement> {
     let (first, reason) = elsewhere.first()?;
-    let name = |host: &HostId| view.host(*host).map_or("?", |host| host.name.as_str());
-    let names: Vec<&str> = elsewhere.iter().map(|(host, _)| name(host)).collect();
-    let named = match names.len() {
-        0..=MAX_NAMED => names.join(", "),
-        number => format!(
-            "{} and {} more hosts",
-            names[..MAX_NAMED - 1].join(", "),
-            number - (MAX_NAMED - 1)
-        ),
-    };
+    let hosts: Vec<HostId> = elsewhere.iter().map(|(host, _)| *host).collect();
+    let named = named(view, &hosts);
     let message = Message::warning(format_args!(
         "the working directory is not shared with {named}; jobs run in an empty scratch directory there"
     ))
-    .cause(format_args!("{}: {reason}", name(first)))
-    .hint("the same tree under another path: name it in `mirrored_storage` of hosts.toml")
+    .cause(format_args!("{}: {reason}", name(view, *first)))
+    .hint("name what is shared in `mirrored_storage` of hosts.toml")
     .hint("a directory of the hosts' own: begin the command with `cd DIR &&`");
     Some(Statement::Message(message))
+}
+
+fn name(view: &RunView, host: HostId) -> &str {
+    view.host(host).map_or("?", |host| host.name.as_str())
+}
+
+/// `ws01, ws02 and 3 more hosts`
+fn named(view: &RunView, hosts: &[HostId]) -> String {
+    let shown = match hosts.len() {
+        0..=MAX_NAMED => hosts.len(),
+        _ => MAX_NAMED - 1,
+    };
+    let names: Vec<&str> = hosts[..shown]
+        .iter()
+        .map(|host| name(view, *host))
+        .collect();
+    let more = hosts.len() - shown;
+    match (names.as_slice(), more) {
+        ([first @ .., last], 0) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        (_, 0) => names.join(", "),
+        _ => format!("{} and {more} more hosts", names.join(", ")),
+    }
 }

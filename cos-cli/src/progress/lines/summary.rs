@@ -24,7 +24,7 @@ pub enum Ending<'a> {
 impl Reporter {
     /// The block that ends a run.
     pub(in crate::progress) fn summary(
-        &self,
+        &mut self,
         view: &RunView,
         now: Time,
         ending: Ending<'_>,
@@ -33,7 +33,9 @@ impl Reporter {
         if self.settings.detail == Detail::Quiet {
             return Vec::new();
         }
-        let mut statements = self.summary_of_leavings();
+        // A run may be over before every host was heard of.
+        let mut statements = self.notes_of_all(view);
+        statements.extend(self.summary_of_leavings());
         let counts = view.counts();
         // A run that stops early leaves jobs that were never handed out.
         let total = view.total().unwrap_or(0).max(counts.settled());
@@ -68,15 +70,16 @@ impl Reporter {
 
     /// A few failed jobs, and how many more there are.
     fn failures(&self, counts: &Counts) -> Vec<Statement> {
-        let mut lines = self.failures.clone();
-        let more = counts.went_wrong().saturating_sub(lines.len() as u64);
-        lines.drain(..self.failures_described.min(lines.len()));
-        if let Some(last) = lines.last_mut()
-            && more > 0
-        {
-            last.note.push_str(&format!("  (and {more} more)"));
-        }
-        lines.into_iter().map(Statement::Job).collect()
+        let described = self.failures_described.min(self.failures.len());
+        let named = self.failures[described..]
+            .iter()
+            .cloned()
+            .map(Statement::Job);
+        let more = counts
+            .went_wrong()
+            .saturating_sub(self.failures.len() as u64);
+        let rest = (more > 0).then(|| run_line("", Tone::Bad, format!("... and {more} more")));
+        named.chain(rest).collect()
     }
 
     /// What was told once and happened again.

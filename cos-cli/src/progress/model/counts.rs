@@ -44,13 +44,14 @@ impl Counts {
         self.ok_slow += u64::from(slow);
     }
 
-    pub(super) fn note_error(&mut self, error: &TaskError) {
+    /// `ran` is whether the task was running when this came of it.
+    pub(super) fn note_error(&mut self, error: &TaskError, ran: bool) {
         match error {
             TaskError::Failed { .. } => self.failed += 1,
             TaskError::TimedOut { .. } => self.timed_out += 1,
             TaskError::Quarantined { .. } => self.quarantined += 1,
-            TaskError::Cancelled { end: Some(_) } => self.stopped += 1,
-            TaskError::Cancelled { end: None }
+            TaskError::Cancelled { end } if ran || end.is_some() => self.stopped += 1,
+            TaskError::Cancelled { .. }
             | TaskError::NoHostLeft { .. }
             | TaskError::CommandMissing { .. } => self.not_run += 1,
             // A new kind of error is at least not lost.

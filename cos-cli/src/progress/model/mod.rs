@@ -322,7 +322,7 @@ impl RunView {
             Ok(_) => self
                 .counts
                 .note_success(tries, job.is_some_and(|job| job.slow)),
-            Err(error) => self.counts.note_error(error),
+            Err(error) => self.counts.note_error(error, job.is_some()),
         }
         let Some(view) = host.and_then(|host| self.hosts.get_mut(host.0 as usize)) else {
             return;

@@ -167,14 +167,18 @@ fn a_missing_tool_is_told_once_by_the_shell_s_own_words() {
 }
 
 #[test]
-fn directories_that_are_not_shared_are_told_together() {
+fn what_many_hosts_have_in_common_is_told_together() {
     let (mut play, written) =
         Play::into_file(QUIET_PROGRESS, &["ws01", "ws02", "ws03", "ws04", "ws05"]);
-    for host in 0..5 {
+    for host in [4, 2, 3, 0, 1] {
         let mut info = host_info(2);
+        if host != 3 {
+            let first = "Welcome to the lab!".to_owned();
+            play.event(note(host, HostNote::IgnoredLines { lines: 3, first }));
+        }
         info.report.directory = DirectoryReport::Scratch {
             path: b"/var/tmp/cos-ana/7kq2".to_vec().into(),
-            reason: (host > 0).then(|| "/home/ana/sim is not this computer's directory".to_owned()),
+            reason: (host < 4).then(|| "/home/ana/sim is not this computer's directory".to_owned()),
         };
         play.event(RunEvent::HostUp {
             host: HostId(host),
@@ -244,6 +248,17 @@ fn crashes_and_timeouts() {
         play.end_with(5, 1, Err(TaskError::Cancelled { end: Some(end(0)) }));
         play.display
             .finish(play.now, Ending::Stopped { by: "--halt" });
+    }));
+}
+
+#[test]
+fn a_summary_names_a_few_failed_jobs() {
+    assert_snapshot!(told(|play| {
+        for index in 0..7 {
+            play.start(0, index);
+            play.fail(index, 1);
+        }
+        play.display.finish(play.now, Ending::Complete);
     }));
 }
 

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use cos_core::event::PauseCause;
 use cos_core::vm::host::HostLoss;
 use insta::assert_snapshot;
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
 use super::*;
+use crate::progress::screen::Keys;
 use crate::progress::settings::Narrowing;
 
 const LAB: [&str; 12] = [
@@ -313,6 +315,34 @@ fn a_picture_whose_lines_were_broken_is_erased_whole() {
         "{:?}",
         written.text()
     );
+}
+
+#[test]
+fn a_key_tells_of_every_running_job() {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let user = openpt(flags).expect("a pseudo-terminal");
+    grantpt(&user).expect("a pseudo-terminal");
+    unlockpt(&user).expect("a pseudo-terminal");
+    let ours = ioctl_tiocgptpeer(&user, flags).expect("a pseudo-terminal");
+    let terminal = InMemoryTerm::new(24, 80);
+    let size = TerminalSize {
+        rows: 7,
+        columns: 80,
+    };
+    let writer = TerminalWriter(terminal.clone());
+    let mut target = Target::terminal(writer, Palette::PLAIN, move || Some(size));
+    if let Some(terminal) = &mut target.terminal {
+        terminal.keys = Some(Keys::new(ours));
+    }
+    let mut play = Play::new(SETTINGS, &["big", "ws01", "ws02", "ws03", "ws04"], target);
+    for host in 0..5 {
+        play.up(host, 4);
+        play.start(host, u64::from(host));
+        play.pass(1.0);
+    }
+    rustix::io::write(&user, b"t").expect("to write");
+    play.pass(1.0);
+    assert_snapshot!(terminal.contents());
 }
 
 #[test]
