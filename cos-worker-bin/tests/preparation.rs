@@ -315,6 +315,33 @@ fn the_next_start_sweeps_what_a_dead_agent_and_its_guardian_left() {
 }
 
 #[test]
+fn only_what_agents_have_left_is_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    let runtime = directory.path().join("cos");
+    let paths = [
+        "agents/old-00000000-1",
+        "agents/new-00000000-2",
+        "workers/0",
+    ];
+    let paths = paths.map(|path| runtime.join(path));
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    for path in &paths {
+        std::fs::create_dir_all(path).unwrap();
+    }
+    for path in [&paths[0], &paths[2], &runtime.join("workers")] {
+        let opened = std::fs::File::open(path).unwrap();
+        opened.set_modified(an_hour_ago).unwrap();
+    }
+    let mut host = Host::start_in(directory, |_| {});
+    let wanted = preparation(host.path());
+    host.prepare(wanted).unwrap();
+    let exist = paths.each_ref().map(|path| path.exists());
+    // The second may be one whose agent is just starting.
+    assert_eq!(exist, [false, true, true]);
+    std::fs::remove_dir(&paths[1]).unwrap();
+}
+
+#[test]
 fn a_process_of_a_living_agent_is_not_swept() {
     let mut one = Host::ready();
     let attempt = one.shell("setsid sleep 1000 & echo ready; sleep 1000");

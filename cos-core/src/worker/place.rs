@@ -28,13 +28,20 @@ pub(super) enum PlaceError {
     },
 }
 
-/// The directory below which all agents of this user on this host have theirs.
+/// The directory in which all agents of this user on this host have theirs, and nothing else is.
 ///
-/// `$XDG_RUNTIME_DIR/cos`, which ends with the user's last session, or else `/tmp/cos-<uid>`.
+/// `agents` in `$XDG_RUNTIME_DIR/cos`, which ends with the user's last session, or else in `/tmp/cos-<uid>`; deployed
+/// workers may lie beside it.
 ///
 /// # Errors
 /// [`PlaceError`] when neither can be made or trusted.
-pub(super) fn runtime_directory() -> Result<PathBuf, PlaceError> {
+pub(super) fn agents_directory() -> Result<PathBuf, PlaceError> {
+    let agents = runtime_directory()?.join("agents");
+    private_directory(&agents)?;
+    Ok(agents)
+}
+
+fn runtime_directory() -> Result<PathBuf, PlaceError> {
     let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     if let Some(session) = session.filter(|path| path.is_absolute()) {
         let own = session.join("cos");
@@ -89,7 +96,7 @@ impl Place {
             return Err(PlaceError::Run(run.to_owned()));
         }
         let (host, pid) = (digest(host.as_bytes()), std::process::id());
-        let path = runtime_directory()?.join(format!("{run}-{host:08x}-{pid}"));
+        let path = agents_directory()?.join(format!("{run}-{host:08x}-{pid}"));
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|cause| PlaceError::Io {
             path: path.clone(),

@@ -148,7 +148,7 @@ impl Host {
 
     /// Where the host's agents have their private directories.
     pub(crate) fn runtime(&self) -> PathBuf {
-        self.path().join("cos")
+        self.path().join("cos/agents")
     }
 
     /// Says hello and prepares the host.

@@ -88,9 +88,9 @@ fn left_on(host: &TestHost) -> Vec<PathBuf> {
     left
 }
 
-/// The one directory that stays: where agents make theirs.
+/// The two directories that stay: where agents make theirs.
 fn is_kept(path: &Path) -> bool {
-    path.file_name() == Some("cos".as_ref()) && path.is_dir()
+    path.is_dir() && (path.ends_with("cos") || path.ends_with("cos/agents"))
 }
 
 /// Everything below a directory.

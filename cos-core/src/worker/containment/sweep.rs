@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::cookie::{COOKIE, Cookie};
 use super::process::{Process, all, descendants};
-use crate::worker::place::{Place, runtime_directory};
+use crate::worker::place::{Place, agents_directory};
 use crate::worker::record::Record;
 
 /// A private directory without a record is one whose agent is just starting, or died before it could write one. After
@@ -38,7 +38,7 @@ pub(in crate::worker) fn sweep(own: &Place) -> Sweep {
             .removed
             .push(format!("{count} {processes} of run {run}"));
     }
-    let entries = runtime_directory().map(fs::read_dir);
+    let entries = agents_directory().map(fs::read_dir);
     for entry in entries.into_iter().flatten().flatten().flatten() {
         let path = entry.path();
         if path != own.path() && entry.file_type().is_ok_and(|it| it.is_dir()) {
