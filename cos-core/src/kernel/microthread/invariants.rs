@@ -1,6 +1,6 @@
 //! Checks of the microthread tables against each other, after each step of a test.
 
-use super::row::{Decision, Place, ThreadState, Visibility, WaitState, Woken};
+use super::row::{Decision, Family, Place, ThreadState, Visibility, WaitState, Woken};
 use super::{MAIN, Microthreads};
 
 impl<V> Microthreads<V> {
@@ -8,16 +8,15 @@ impl<V> Microthreads<V> {
     pub fn check(&self) {
         let (mut local, mut remote, mut free) = (0, 0, 0);
         for (tid, thread) in &self.threads {
-            let parent = self.threads.get(&thread.parent);
             match (&thread.state, thread.place) {
                 (ThreadState::Live(_), Place::Local) => local += 1,
                 (ThreadState::Live(_), Place::Remote(_)) => remote += 1,
                 (ThreadState::Finished(_), _) => {
-                    assert!(thread.children.is_empty(), "{tid} has ended");
+                    assert!(thread.family.is_none(), "{tid} has ended");
                     assert!(thread.named_waits.is_empty(), "{tid} was offered");
                 }
                 (ThreadState::Bound(_), _) => {
-                    assert!(thread.children.is_empty(), "{tid} has ended");
+                    assert!(thread.family.is_none(), "{tid} has ended");
                 }
             }
             if let ThreadState::Live(woken) = &thread.state {
@@ -30,7 +29,7 @@ impl<V> Microthreads<V> {
                 );
             }
             if *tid != MAIN {
-                let parent = parent.expect("a child has a parent");
+                let parent = self.family(thread.parent).expect("a child has a parent");
                 assert!(parent.children.contains(tid), "{tid} is a child");
                 let is_free = matches!(thread.state, ThreadState::Finished(_));
                 let shown = thread.visibility == Visibility::Shown;
@@ -41,19 +40,8 @@ impl<V> Microthreads<V> {
                 );
                 free += usize::from(is_free && shown);
             }
-            let shown = thread.children.iter();
-            let shown = shown.filter(|child| self.threads[*child].visibility == Visibility::Shown);
-            assert_eq!(shown.count(), thread.shown, "shown children of {tid}");
-            assert!(
-                thread.shown > 0 || thread.any_waits.is_empty(),
-                "{tid} waits for nothing"
-            );
-            assert!(
-                thread.any_waits.is_empty() || thread.finished.is_empty(),
-                "{tid} waits for what it has"
-            );
-            for id in &thread.any_waits {
-                assert!(matches!(self.waits[id.index].state, WaitState::Any));
+            if let Some(family) = &thread.family {
+                self.check_family(family);
             }
             for id in &thread.named_waits {
                 match &self.waits[id.index].state {
@@ -71,6 +59,21 @@ impl<V> Microthreads<V> {
             {
                 assert!(matches!(child.state, ThreadState::Bound(_)));
             }
+        }
+    }
+
+    fn check_family(&self, family: &Family) {
+        let shown = family.children.iter();
+        let shown = shown.filter(|child| self.threads[*child].visibility == Visibility::Shown);
+        assert_eq!(shown.count(), family.shown, "shown children");
+        let waits = !family.any_waits.is_empty();
+        assert!(family.shown > 0 || !waits, "nobody waits for nothing");
+        assert!(
+            family.finished.is_empty() || !waits,
+            "nobody waits for what there is"
+        );
+        for id in &family.any_waits {
+            assert!(matches!(self.waits[id.index].state, WaitState::Any));
         }
     }
 }

@@ -34,8 +34,8 @@ impl<V> Microthreads<V> {
             Some(child) => self.queue_child(caller, child),
             None if self.has_shown_children(caller) => {
                 let id = self.insert_wait(caller, WaitState::Any);
-                if let Some(thread) = self.threads.get_mut(&caller) {
-                    thread.any_waits.push(id);
+                if let Some(family) = self.family_mut(caller) {
+                    family.any_waits.push(id);
                 }
                 id
             }
@@ -58,13 +58,13 @@ impl<V> Microthreads<V> {
         if children.is_empty() {
             return self.queue(caller, Decision::Joined(None));
         }
-        let id = self.insert_wait(caller, WaitState::Named(children.clone()));
-        for child in children {
-            if let Some(thread) = self.threads.get_mut(&child) {
+        let id = self.next_wait();
+        for child in &children {
+            if let Some(thread) = self.threads.get_mut(child) {
                 thread.named_waits.push(id);
             }
         }
-        id
+        self.insert_wait(caller, WaitState::Named(children))
     }
 
     /// The lowest tid of the children that have finished, or `None` at once; the caller goes behind the ready queue in
@@ -112,8 +112,8 @@ impl<V> Microthreads<V> {
         } else {
             if visibility == Visibility::Shown {
                 self.finished += 1;
-                if let Some(parent) = self.threads.get_mut(&parent) {
-                    parent.finished.insert(tid);
+                if let Some(family) = self.family_mut(parent) {
+                    family.finished.insert(tid);
                 }
             }
             self.offer(tid);
@@ -176,9 +176,8 @@ impl<V> Microthreads<V> {
         let named = thread.named_waits.first().copied();
         let any = match thread.visibility {
             Visibility::Shown => self
-                .threads
-                .get(&thread.parent)
-                .and_then(|parent| parent.any_waits.first().copied()),
+                .family(thread.parent)
+                .and_then(|family| family.any_waits.first().copied()),
             Visibility::Hidden | Visibility::Detached => None,
         };
         let Some(id) = named.into_iter().chain(any).min() else {
@@ -231,8 +230,8 @@ impl<V> Microthreads<V> {
         if thread.visibility == Visibility::Shown {
             let parent = thread.parent;
             self.finished += 1;
-            if let Some(parent) = self.threads.get_mut(&parent) {
-                parent.finished.insert(child);
+            if let Some(family) = self.family_mut(parent) {
+                family.finished.insert(child);
             }
         }
         self.offer(child);
@@ -241,19 +240,19 @@ impl<V> Microthreads<V> {
     /// A shown child is not among those any more that have finished and are free.
     fn not_free(&mut self, parent: Tid, child: Tid) {
         self.finished -= 1;
-        if let Some(parent) = self.threads.get_mut(&parent) {
-            parent.finished.remove(&child);
+        if let Some(family) = self.family_mut(parent) {
+            family.finished.remove(&child);
         }
     }
 
     /// A shown child is gone. Joins that wait for any of none get no child.
     fn one_less_shown(&mut self, parent: Tid) {
-        let Some(thread) = self.threads.get_mut(&parent) else {
+        let Some(family) = self.family_mut(parent) else {
             return;
         };
-        thread.shown -= 1;
-        if thread.shown == 0 {
-            for id in std::mem::take(&mut thread.any_waits) {
+        family.shown -= 1;
+        if family.shown == 0 {
+            for id in std::mem::take(&mut family.any_waits) {
                 self.decide(id, Decision::Joined(None));
             }
         }
@@ -281,8 +280,8 @@ impl<V> Microthreads<V> {
     fn leave_lists(&mut self, id: WaitId, tid: Tid, state: &WaitState) {
         match state {
             WaitState::Any => {
-                if let Some(thread) = self.threads.get_mut(&tid) {
-                    thread.any_waits.retain(|other| *other != id);
+                if let Some(family) = self.family_mut(tid) {
+                    family.any_waits.retain(|other| *other != id);
                 }
             }
             WaitState::Named(children) => {
@@ -297,7 +296,7 @@ impl<V> Microthreads<V> {
     }
 
     fn lowest_finished(&self, parent: Tid) -> Option<Tid> {
-        self.threads.get(&parent)?.finished.first().copied()
+        self.family(parent)?.finished.first().copied()
     }
 
     fn lowest_finished_of(&self, parent: Tid, tids: &[Tid]) -> Option<Tid> {
@@ -310,9 +309,7 @@ impl<V> Microthreads<V> {
     }
 
     fn has_shown_children(&self, parent: Tid) -> bool {
-        self.threads
-            .get(&parent)
-            .is_some_and(|thread| thread.shown > 0)
+        self.family(parent).is_some_and(|family| family.shown > 0)
     }
 
     /// Whether a blocking join may wait for it. One that is promised to another join may still come free.
@@ -325,13 +322,11 @@ impl<V> Microthreads<V> {
     /// Removes all descendants of a microthread, each after its parent.
     fn remove_children(&mut self, tid: Tid) -> Vec<Orphan> {
         let mut orphans = Vec::new();
-        let Some(thread) = self.threads.get_mut(&tid) else {
+        let thread = self.threads.get_mut(&tid);
+        let Some(family) = thread.and_then(|thread| thread.family.take()) else {
             return orphans;
         };
-        thread.finished.clear();
-        thread.any_waits.clear();
-        thread.shown = 0;
-        let mut doomed = std::mem::take(&mut thread.children);
+        let mut doomed = family.children;
         while let Some(child) = doomed.pop_first() {
             let Some(thread) = self.threads.remove(&child) else {
                 continue;
@@ -343,7 +338,7 @@ impl<V> Microthreads<V> {
                         tid: child,
                         place: thread.place,
                     });
-                    doomed.extend(thread.children);
+                    doomed.extend(thread.family.into_iter().flat_map(|family| family.children));
                 }
                 ThreadState::Finished(_) => {
                     self.finished -= usize::from(thread.visibility == Visibility::Shown);
@@ -358,8 +353,8 @@ impl<V> Microthreads<V> {
     fn remove(&mut self, tid: Tid) -> Option<Thread<V>> {
         self.lose_named_waits(tid);
         let thread = self.threads.remove(&tid)?;
-        if let Some(parent) = self.threads.get_mut(&thread.parent) {
-            parent.children.remove(&tid);
+        if let Some(family) = self.family_mut(thread.parent) {
+            family.children.remove(&tid);
         }
         if thread.visibility == Visibility::Shown {
             self.one_less_shown(thread.parent);

@@ -46,7 +46,7 @@ pub use row::{Answer, Place, Visibility, WaitId};
 
 use super::id_map::IdMap;
 use crate::ids::{TaskId, Tid};
-use row::{Decision, Thread, ThreadState, Wait, WaitState, Woken};
+use row::{Decision, Family, Thread, ThreadState, Wait, WaitState, Woken};
 
 /// The tid of the scheduler, which has no row: main's parent.
 pub const SCHEDULER: Tid = Tid(0);
@@ -185,8 +185,9 @@ impl<V> Microthreads<V> {
         let thread = Thread::new(caller, visibility, place, woken);
         self.threads.insert(tid, thread);
         if let Some(parent) = self.threads.get_mut(&caller) {
-            parent.children.insert(tid);
-            parent.shown += usize::from(visibility == Visibility::Shown);
+            let family = parent.family.get_or_insert_default();
+            family.children.insert(tid);
+            family.shown += usize::from(visibility == Visibility::Shown);
         }
         let wait = self.queue(caller, Decision::Turn);
         (tid, wait)
@@ -261,20 +262,34 @@ impl<V> Microthreads<V> {
     /// What is known of a microthread, unless it was joined.
     pub fn info(&self, tid: Tid) -> Option<ThreadInfo> {
         let thread = self.threads.get(&tid)?;
+        let family = thread.family.iter();
+        let finished = family.clone().flat_map(|family| &family.finished);
         Some(ThreadInfo {
             parent: thread.parent,
-            children: thread.children.iter().copied().collect(),
-            finished_children: thread.finished.iter().copied().collect(),
+            children: family
+                .flat_map(|family| &family.children)
+                .copied()
+                .collect(),
+            finished_children: finished.copied().collect(),
             place: thread.place,
             is_finished: !thread.is_live(),
         })
     }
 
+    /// The id of the wait that is inserted next.
+    fn next_wait(&self) -> WaitId {
+        WaitId {
+            serial: self.next_serial,
+            index: self.waits.vacant_key(),
+        }
+    }
+
     fn insert_wait(&mut self, tid: Tid, state: WaitState) -> WaitId {
-        let serial = self.next_serial;
+        let id = self.next_wait();
+        let serial = id.serial;
         self.next_serial += 1;
-        let index = self.waits.insert(Wait { serial, tid, state });
-        WaitId { serial, index }
+        self.waits.insert(Wait { serial, tid, state });
+        id
     }
 
     /// A wait that is decided at once.
@@ -293,6 +308,15 @@ impl<V> Microthreads<V> {
             let wait = Some(id);
             self.ready.push_back(Turn { tid, wait });
         }
+    }
+
+    /// The children of a microthread, if it ever had any.
+    fn family(&self, tid: Tid) -> Option<&Family> {
+        self.threads.get(&tid)?.family.as_deref()
+    }
+
+    fn family_mut(&mut self, tid: Tid) -> Option<&mut Family> {
+        self.threads.get_mut(&tid)?.family.as_deref_mut()
     }
 
     fn wait_mut(&mut self, id: WaitId) -> Option<&mut Wait> {

@@ -52,16 +52,23 @@ pub(super) struct Thread<V> {
     pub(super) visibility: Visibility,
     pub(super) place: Place,
     pub(super) state: ThreadState<V>,
-    /// Its children whose value nobody has taken.
+    /// Its children, if it ever had any. Most have none, and there may be millions of them.
+    pub(super) family: Option<Box<Family>>,
+    /// Its parent's joins that wait for it by name, oldest first.
+    pub(super) named_waits: Vec<WaitId>,
+}
+
+/// The children of a microthread.
+#[derive(Default, Debug)]
+pub(super) struct Family {
+    /// Those whose value nobody has taken.
     pub(super) children: BTreeSet<Tid>,
     /// Those of them that are shown, finished and free to be joined.
     pub(super) finished: BTreeSet<Tid>,
-    /// How many of its children are shown.
+    /// How many are shown.
     pub(super) shown: usize,
-    /// Its joins that wait for any child, oldest first.
+    /// The parent's joins that wait for any of them, oldest first.
     pub(super) any_waits: Vec<WaitId>,
-    /// Its parent's joins that wait for it by name, oldest first.
-    pub(super) named_waits: Vec<WaitId>,
 }
 
 /// What a microthread does.
@@ -120,10 +127,7 @@ impl<V> Thread<V> {
             visibility,
             place,
             state: ThreadState::Live(woken),
-            children: BTreeSet::new(),
-            finished: BTreeSet::new(),
-            shown: 0,
-            any_waits: Vec::new(),
+            family: None,
             named_waits: Vec::new(),
         }
     }
