@@ -19,7 +19,7 @@
 //!    join, none finished           child finishes            its turn                take
 //!   -----------------------> Any ------------------> Queued ----------> Due(answer) -------> over
 //!   join [..]  ------------> Named ----------------->  ^
-//!   open_wait  ------------> Elsewhere --- resolve --> |
+//!   open_wait, spawn_held -> Elsewhere --- resolve --> |
 //!   yield, spawn, join with a result at hand ----------+        withdraw ends a wait in every state; a child that was
 //!                                                               bound to it is finished and unjoined again
 //! ```
@@ -169,28 +169,21 @@ impl<V> Microthreads<V> {
     ///
     /// The child exists from here on, even if the wait is withdrawn.
     pub fn spawn(&mut self, caller: Tid, visibility: Visibility, place: Place) -> (Tid, WaitId) {
-        let tid = Tid(self.next_tid);
-        self.next_tid += 1;
-        let woken = match place {
-            Place::Local => {
-                self.live_local += 1;
-                self.ready.push_back(Turn { tid, wait: None });
-                Woken::Yes
-            }
-            Place::Remote(_) => {
-                self.live_remote += 1;
-                Woken::No
-            }
-        };
-        let thread = Thread::new(caller, visibility, place, woken);
-        self.threads.insert(tid, thread);
-        if let Some(parent) = self.threads.get_mut(&caller) {
-            let family = parent.family.get_or_insert_default();
-            family.children.insert(tid);
-            family.shown += usize::from(visibility == Visibility::Shown);
-        }
+        let tid = self.insert_child(caller, visibility, place);
         let wait = self.queue(caller, Decision::Turn);
         (tid, wait)
+    }
+
+    /// Makes a remote child whose caller waits until its task has been handed to a host. Answered by [`Answer::Resolved`]
+    /// after [`resolve`](Self::resolve).
+    pub fn spawn_held(
+        &mut self,
+        caller: Tid,
+        visibility: Visibility,
+        task: Option<TaskId>,
+    ) -> (Tid, WaitId) {
+        let tid = self.insert_child(caller, visibility, Place::Remote(task));
+        (tid, self.open_wait(caller))
     }
 
     /// The task of a remote child was accepted.
@@ -274,6 +267,31 @@ impl<V> Microthreads<V> {
             place: thread.place,
             is_finished: !thread.is_live(),
         })
+    }
+
+    /// A child, and its first turn if it is local.
+    fn insert_child(&mut self, caller: Tid, visibility: Visibility, place: Place) -> Tid {
+        let tid = Tid(self.next_tid);
+        self.next_tid += 1;
+        let woken = match place {
+            Place::Local => {
+                self.live_local += 1;
+                self.ready.push_back(Turn { tid, wait: None });
+                Woken::Yes
+            }
+            Place::Remote(_) => {
+                self.live_remote += 1;
+                Woken::No
+            }
+        };
+        let thread = Thread::new(caller, visibility, place, woken);
+        self.threads.insert(tid, thread);
+        if let Some(parent) = self.threads.get_mut(&caller) {
+            let family = parent.family.get_or_insert_default();
+            family.children.insert(tid);
+            family.shown += usize::from(visibility == Visibility::Shown);
+        }
+        tid
     }
 
     /// The id of the wait that is inserted next.

@@ -1,6 +1,8 @@
-//! Tests of the microthread tables: frozen traces, a reference model, waits that are dropped.
+//! Tests of the microthread tables: frozen traces, random programs against a reference model, waits that are dropped.
 
 mod interpreter;
 mod model;
+mod programs;
 mod traces;
 mod waits;
+mod worlds;

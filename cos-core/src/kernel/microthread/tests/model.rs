@@ -1,14 +1,11 @@
-//! Random programs on the real tables and on a plain reference model: both must show the same.
-//!
-//! The model is PyOPUS's scheduler in its own terms: a list of runnable tasks, dictionaries of finished children, one wait per
-//! task, linear searches everywhere. `COS_SIM_SEEDS` and `COS_SIM_SEED` work here too.
+//! The plain reference model: PyOPUS's scheduler in its own terms. A list of runnable tasks, dictionaries of finished
+//! children, one wait per task, linear searches everywhere.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fastrand::Rng;
-
-use super::interpreter::{Call, Elsewhere, NOBODY, Scripts, Seen, run};
+use super::interpreter::{
+    Asked, Call, FAILED, Happening, How, NOBODY, Remote, Scripts, Seen, World, value,
+};
 use crate::ids::Tid;
 use crate::kernel::microthread::MAIN;
 
@@ -20,17 +17,21 @@ struct Task {
     born: Vec<Tid>,
     /// Children that run, and whether each is shown.
     live: BTreeMap<Tid, bool>,
-    /// Children that have finished and were not joined, and whether each is shown.
-    finished: BTreeMap<Tid, bool>,
+    /// Children that have finished and were not joined: whether each is shown, and its value.
+    finished: BTreeMap<Tid, (bool, u64)>,
     /// What it waits for: `None` for nothing, an empty list for any shown child.
     waiting: Option<Vec<Tid>>,
     /// What its next turn begins with.
-    answer: Option<Option<Tid>>,
+    answer: Option<Option<(Tid, u64)>>,
     detached: bool,
+    /// The task that asked for it, which waits until it is handed over.
+    held: Option<Tid>,
 }
 
-#[derive(Default)]
-struct Model {
+/// A run of the model.
+pub(super) struct Model<'a> {
+    scripts: &'a Scripts,
+    world: &'a mut dyn World,
     tasks: BTreeMap<Tid, Task>,
     ready: VecDeque<Tid>,
     remote: Vec<Tid>,
@@ -38,84 +39,107 @@ struct Model {
     seen: Vec<Seen>,
 }
 
-impl Model {
-    fn run(scripts: &Scripts, elsewhere: &Elsewhere) -> Vec<Seen> {
-        let mut model = Self {
-            next: 2,
-            ..Self::default()
-        };
-        model.tasks.insert(MAIN, Task::default());
-        model.ready.push_back(MAIN);
-        for turns in 0.. {
-            for (_, number) in elsewhere.iter().filter(|(at, _)| *at == turns) {
-                if let Some(tid) = model.remote.get(*number).copied()
-                    && model.tasks.contains_key(&tid)
-                {
-                    model.seen.push(Seen::EndsElsewhere(tid));
-                    model.end(tid);
-                }
-            }
-            match model.ready.pop_front() {
-                Some(tid) => model.turn(scripts, tid),
-                None if elsewhere.iter().any(|(at, _)| *at > turns) => {}
-                None => return model.seen,
-            }
+/// Runs a program until nothing is runnable any more.
+pub(super) fn run(scripts: &Scripts, world: &mut dyn World) -> Vec<Seen> {
+    let mut model = Model {
+        scripts,
+        world,
+        tasks: BTreeMap::from([(MAIN, Task::default())]),
+        ready: VecDeque::from([MAIN]),
+        remote: Vec::new(),
+        next: 2,
+        seen: Vec::new(),
+    };
+    for turn in 0.. {
+        for happening in model.world.pass(turn) {
+            model.happens(happening);
         }
-        unreachable!("the turns are counted for ever")
+        // Those that ended with their parent have no turn.
+        while let Some(tid) = model.ready.front()
+            && !model.tasks.contains_key(tid)
+        {
+            model.ready.pop_front();
+        }
+        match model.ready.pop_front() {
+            Some(tid) => model.turn(tid),
+            None if model.world.is_over(turn + 1) => break,
+            None => {}
+        }
+    }
+    model.seen
+}
+
+impl Model<'_> {
+    fn happens(&mut self, happening: Happening) {
+        let (number, end) = match happening {
+            Happening::Handed(number) => (number, None),
+            Happening::Succeeds(number) => (number, Some(value(self.remote[number]))),
+            Happening::Fails(number) => (number, Some(FAILED)),
+        };
+        let tid = self.remote[number];
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return;
+        };
+        if let Some(caller) = task.held.take() {
+            self.ready.push_back(caller);
+        }
+        if let Some(end) = end {
+            self.seen.push(Seen::EndsElsewhere(tid));
+            self.end(tid, end);
+        }
     }
 
-    fn turn(&mut self, scripts: &Scripts, tid: Tid) {
+    fn turn(&mut self, tid: Tid) {
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
         if let Some(answer) = task.answer.take() {
             self.seen.push(Seen::Joined(tid, answer));
         }
-        if let Some(call) = scripts[task.script].get(task.next).cloned() {
-            task.next += 1;
-            self.seen.push(Seen::Calls(tid, call.clone()));
-            let name = |numbers: &Vec<usize>| -> Vec<Tid> {
-                let child = |n: &usize| task.born.get(*n).copied().unwrap_or(NOBODY);
-                numbers.iter().map(child).collect()
-            };
-            match call {
-                Call::Yield => {}
-                Call::Spawn(script) => self.spawn(tid, script, true, false),
-                Call::SpawnHidden(script) => self.spawn(tid, script, false, false),
-                Call::SpawnRemote => self.spawn(tid, 0, true, true),
-                Call::JoinAny => return self.join(tid, None, true),
-                Call::Join(numbers) => {
-                    let names = name(&numbers);
-                    return self.join(tid, Some(names), true);
-                }
-                Call::TryJoinAny => return self.join(tid, None, false),
-                Call::TryJoin(numbers) if numbers.is_empty() => {
-                    return self.join(tid, None, false);
-                }
-                Call::TryJoin(numbers) => {
-                    let names = name(&numbers);
-                    return self.join(tid, Some(names), false);
-                }
-                Call::Detach(number) => {
-                    if let Some(child) = task.born.get(number).copied() {
-                        task.live.remove(&child);
-                        task.finished.remove(&child);
-                        if let Some(child) = self.tasks.get_mut(&child) {
-                            child.detached = true;
-                        }
-                    }
-                    // No turn is given up: the script goes on.
-                    return self.turn(scripts, tid);
-                }
+        let Some(call) = self.scripts[task.script].get(task.next).cloned() else {
+            self.seen.push(Seen::Ends(tid));
+            return self.end(tid, value(tid));
+        };
+        task.next += 1;
+        self.seen.push(Seen::Calls(tid, call.clone()));
+        let name = |numbers: &Vec<usize>| -> Vec<Tid> {
+            let child = |n: &usize| task.born.get(*n).copied().unwrap_or(NOBODY);
+            numbers.iter().map(child).collect()
+        };
+        match call {
+            Call::Yield => self.ready.push_back(tid),
+            Call::Spawn(script) => self.spawn(tid, script, true),
+            Call::SpawnHidden(script) => self.spawn(tid, script, false),
+            Call::SpawnRemote(remote) => self.spawn_remote(tid, &remote),
+            Call::JoinAny => self.join(tid, None, true),
+            Call::Join(numbers) => {
+                let names = name(&numbers);
+                self.join(tid, Some(names), true);
             }
-            self.ready.push_back(tid);
-            return;
+            Call::TryJoinAny => self.join(tid, None, false),
+            Call::TryJoin(numbers) => {
+                let names = name(&numbers);
+                self.join(tid, Some(names), false);
+            }
+            Call::Detach(number) => {
+                if let Some(child) = task.born.get(number).copied() {
+                    task.live.remove(&child);
+                    task.finished.remove(&child);
+                    if let Some(child) = self.tasks.get_mut(&child) {
+                        child.detached = true;
+                    }
+                }
+                // No turn is given up: the script goes on.
+                self.turn(tid);
+            }
+            Call::Fail => {
+                self.seen.push(Seen::Ends(tid));
+                self.end(tid, FAILED);
+            }
         }
-        self.seen.push(Seen::Ends(tid));
-        self.end(tid);
     }
 
-    fn spawn(&mut self, parent: Tid, script: usize, shown: bool, remote: bool) {
+    fn insert(&mut self, parent: Tid, script: usize, shown: bool) -> Tid {
         let child = Tid(self.next);
         self.next += 1;
         let task = Task {
@@ -124,14 +148,31 @@ impl Model {
             ..Task::default()
         };
         self.tasks.insert(child, task);
-        if remote {
-            self.remote.push(child);
-        } else {
-            self.ready.push_back(child);
-        }
         let parent = self.tasks.get_mut(&parent).unwrap();
         parent.born.push(child);
         parent.live.insert(child, shown);
+        child
+    }
+
+    fn spawn(&mut self, parent: Tid, script: usize, shown: bool) {
+        let child = self.insert(parent, script, shown);
+        self.ready.push_back(child);
+        self.ready.push_back(parent);
+    }
+
+    fn spawn_remote(&mut self, parent: Tid, remote: &Remote) {
+        let asked = self.world.ask(remote);
+        if asked == Asked::Refused {
+            self.seen.push(Seen::Refused(parent));
+            return self.ready.push_back(parent);
+        }
+        let child = self.insert(parent, 0, true);
+        self.remote.push(child);
+        if asked == Asked::Queued && remote.how == How::Block {
+            self.tasks.get_mut(&child).unwrap().held = Some(parent);
+        } else {
+            self.ready.push_back(parent);
+        }
     }
 
     fn join(&mut self, tid: Tid, names: Option<Vec<Tid>>, block: bool) {
@@ -140,13 +181,11 @@ impl Model {
             None => shown,
             Some(names) => names.contains(child),
         };
-        let found = task
-            .finished
-            .iter()
-            .find(|(child, shown)| wanted(child, **shown));
-        let found = found.map(|(child, _)| *child);
+        let mut finished = task.finished.iter();
+        let found = finished.find(|(child, (shown, _))| wanted(child, *shown));
+        let found = found.map(|(child, (_, value))| (*child, *value));
         let may_come = task.live.iter().any(|(child, shown)| wanted(child, *shown));
-        if let Some(child) = found {
+        if let Some((child, _)) = found {
             task.finished.remove(&child);
         }
         if found.is_none() && may_come && block {
@@ -158,7 +197,7 @@ impl Model {
     }
 
     /// A task has ended; so do its children.
-    fn end(&mut self, tid: Tid) {
+    fn end(&mut self, tid: Tid, value: u64) {
         let task = self.tasks.remove(&tid).unwrap();
         self.cancel_children(tid);
         if task.detached {
@@ -177,10 +216,10 @@ impl Model {
         });
         if is_awaited {
             parent.waiting = None;
-            parent.answer = Some(Some(tid));
+            parent.answer = Some(Some((tid, value)));
             self.ready.push_back(Tid(task.parent));
         } else {
-            parent.finished.insert(tid, shown);
+            parent.finished.insert(tid, (shown, value));
         }
     }
 
@@ -193,73 +232,10 @@ impl Model {
             .collect();
         for child in children {
             self.tasks.remove(&child);
+            if let Some(number) = self.remote.iter().position(|tid| *tid == child) {
+                self.world.cancel(number);
+            }
             self.cancel_children(child);
         }
     }
-}
-
-fn numbers(rng: &mut Rng) -> Vec<usize> {
-    (0..rng.usize(1..4)).map(|_| rng.usize(..5)).collect()
-}
-
-fn program(seed: u64) -> (Scripts, Elsewhere) {
-    let rng = &mut Rng::with_seed(seed);
-    let count = rng.usize(1..6);
-    let scripts = (0..count)
-        .map(|own| {
-            let mut spawns = 0;
-            (0..rng.usize(..10))
-                .map(|_| match rng.u32(..12) {
-                    // Only later scripts are spawned, so that every program ends.
-                    0..4 if own + 1 < count && spawns < 3 => {
-                        spawns += 1;
-                        let script = rng.usize(own + 1..count);
-                        match rng.u32(..4) {
-                            0 => Call::SpawnHidden(script),
-                            _ => Call::Spawn(script),
-                        }
-                    }
-                    0..4 => Call::SpawnRemote,
-                    4 => Call::JoinAny,
-                    5 => Call::Join(numbers(rng)),
-                    6 => Call::TryJoinAny,
-                    7 => Call::TryJoin(numbers(rng)),
-                    8 => Call::Detach(rng.usize(..5)),
-                    _ => Call::Yield,
-                })
-                .collect()
-        })
-        .collect();
-    let elsewhere = (0..rng.usize(..12))
-        .map(|_| (rng.usize(..80), rng.usize(..8)))
-        .collect();
-    (scripts, elsewhere)
-}
-
-fn compare(seed: u64) -> usize {
-    let (scripts, elsewhere) = program(seed);
-    let expected = Model::run(&scripts, &elsewhere);
-    let found = run(&scripts, &elsewhere);
-    assert_eq!(found, expected, "{scripts:?} {elsewhere:?}");
-    found.len()
-}
-
-#[test]
-fn random_programs_show_what_the_model_shows() {
-    let number = |name| {
-        let value = std::env::var(name).ok()?;
-        Some(value.parse::<u64>().expect("a number"))
-    };
-    let seeds = match number("COS_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("COS_SIM_SEEDS").unwrap_or(1_000),
-    };
-    let mut seen = 0;
-    for seed in seeds {
-        match catch_unwind(AssertUnwindSafe(|| compare(seed))) {
-            Ok(steps) => seen += steps,
-            Err(_) => panic!("seed {seed} fails: COS_SIM_SEED={seed} repeats it"),
-        }
-    }
-    assert!(seen > 0, "something ran");
 }

@@ -1,22 +1,25 @@
 //! Frozen traces: the exact order of turns that PyOPUS gives, for fixed programs.
 
-use super::interpreter::{Call, Seen, run};
+use super::interpreter::{Call, REMOTE, Seen, run};
+use super::worlds::Listed;
 use crate::ids::Tid;
 
 /// The trace in short: `1 spawn`, `2 yield`, `1 got 2`, `2 ends`.
 fn trace(scripts: Vec<Vec<Call>>, elsewhere: Vec<(usize, usize)>) -> Vec<String> {
-    run(&scripts, &elsewhere)
+    run(&scripts, &mut Listed::new(elsewhere))
         .into_iter()
         .map(|seen| match seen {
             Seen::Calls(tid, Call::Yield) => format!("{tid} yield"),
-            Seen::Calls(tid, Call::Spawn(_) | Call::SpawnHidden(_) | Call::SpawnRemote) => {
+            Seen::Calls(tid, Call::Spawn(_) | Call::SpawnHidden(_) | Call::SpawnRemote(_)) => {
                 format!("{tid} spawn")
             }
             Seen::Calls(tid, Call::JoinAny | Call::Join(_)) => format!("{tid} join"),
             Seen::Calls(tid, Call::TryJoinAny | Call::TryJoin(_)) => format!("{tid} try"),
             Seen::Calls(tid, Call::Detach(_)) => format!("{tid} detach"),
-            Seen::Joined(tid, Some(Tid(child))) => format!("{tid} got {child}"),
+            Seen::Joined(tid, Some((Tid(child), _))) => format!("{tid} got {child}"),
             Seen::Joined(tid, None) => format!("{tid} got none"),
+            Seen::Calls(tid, Call::Fail) => format!("{tid} fails"),
+            Seen::Refused(tid) => format!("{tid} refused"),
             Seen::Ends(tid) => format!("{tid} ends"),
             Seen::EndsElsewhere(tid) => format!("{tid} ends elsewhere"),
         })
@@ -189,8 +192,8 @@ fn children_end_with_their_parent() {
 fn remote_children_are_joined_as_they_end() {
     let found = trace(
         vec![vec![
-            Call::SpawnRemote,
-            Call::SpawnRemote,
+            REMOTE,
+            REMOTE,
             Call::JoinAny,
             Call::TryJoinAny,
             Call::Join(vec![0]),
