@@ -120,8 +120,10 @@ impl Lab {
 
 impl World for Lab {
     fn ask(&mut self, remote: &Remote) -> Asked {
-        let mut needs = Needs::default();
-        needs.host = remote.host.map(HostId);
+        let needs = Needs {
+            host: remote.host.map(HostId),
+            ..Needs::default()
+        };
         let refused = remote.how == How::TryNow && !self.kernel.has_room(&needs);
         let request = TaskRequest {
             index: self.jobs,
