@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::host::{self, AfterClose, Gone, HostState, Intake};
+use super::planted::Bug;
 use super::task::{Intent, StopCause, TaskState};
 use super::timers::Timer;
 use super::{Kernel, Mode};
@@ -55,12 +56,15 @@ impl Kernel {
 
     /// Lets a host end what it has.
     pub(super) fn drain_host(&mut self, host: HostId) {
+        let ignored = self.planted(Bug::FillsDrained);
         let Some(row) = self.hosts.get_mut(host.0 as usize) else {
             return;
         };
         match &mut row.state {
             HostState::Up(up) => {
-                up.intake = Intake::Draining;
+                if !ignored {
+                    up.intake = Intake::Draining;
+                }
                 self.clear_reservation(host);
                 self.recall_all(host);
                 self.drained(host);

@@ -246,6 +246,7 @@ impl Kernel {
 
     /// Other people's load on a host was measured.
     pub(super) fn host_load(&mut self, host: HostId, others_per_core: f64) {
+        let ignored = self.planted(Bug::IgnoresLoad);
         let Some(row) = self.hosts.get_mut(host.0 as usize) else {
             return;
         };
@@ -254,7 +255,9 @@ impl Kernel {
         };
         match up.load {
             Load::Free if others_per_core > limit => {
-                up.load = Load::Busy;
+                if !ignored {
+                    up.load = Load::Busy;
+                }
                 let cause = PauseCause::Load {
                     others_per_core,
                     limit,

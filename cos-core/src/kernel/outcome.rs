@@ -180,6 +180,7 @@ impl Kernel {
         now: Time,
     ) {
         match cause {
+            StopCause::Cancelled if self.planted(Bug::RevivesCancelled) => self.requeue(id, now),
             StopCause::Cancelled => self.finish(id, Err(TaskError::Cancelled { end })),
             StopCause::TimedOut { after } => self.settle_timeout(id, host, after, end, now),
         }

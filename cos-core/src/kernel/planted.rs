@@ -28,4 +28,10 @@ pub(crate) enum Bug {
     LeavesNobodyOut,
     /// Does not place a task again that was given back.
     LosesReturned,
+    /// Sends tasks to hosts that others need.
+    IgnoresLoad,
+    /// Sends tasks to hosts that are being drained.
+    FillsDrained,
+    /// Runs cancelled tasks again.
+    RevivesCancelled,
 }

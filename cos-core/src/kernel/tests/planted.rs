@@ -36,4 +36,7 @@ finds! {
     finds_that_doubt_never_ends: DoubtsForEver,
     finds_that_nobody_is_left_out: LeavesNobodyOut,
     finds_that_returned_attempts_are_lost: LosesReturned,
+    finds_that_load_is_ignored: IgnoresLoad,
+    finds_that_drained_hosts_are_filled: FillsDrained,
+    finds_that_cancelled_tasks_run_again: RevivesCancelled,
 }

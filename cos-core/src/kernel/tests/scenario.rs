@@ -16,6 +16,8 @@ use crate::vm::sim::{
 /// What is simulated.
 pub(super) struct Scenario {
     pub(super) hosts: Vec<HostPlan>,
+    /// The host that may come later.
+    pub(super) extra: HostPlan,
     pub(super) tasks: Vec<Planned>,
     /// What the user does, and when, in order.
     pub(super) acts: VecDeque<(Duration, Act)>,
@@ -36,6 +38,8 @@ pub(super) enum Act {
     Submit(usize),
     Cancel(usize, Duration),
     Drain(HostId),
+    /// The extra host comes.
+    AddHost,
     StopStarting,
     DisconnectAll,
 }
@@ -69,7 +73,13 @@ impl Scenario {
             .map(|_| task(rng, &style, hosts.len()))
             .collect();
         let acts = acts(rng, &tasks, hosts.len());
-        Self { hosts, tasks, acts }
+        let extra = host(rng, 5);
+        Self {
+            hosts,
+            extra,
+            tasks,
+            acts,
+        }
     }
 
     /// Whether the first host does all as it should, whatever happens.
@@ -86,15 +96,12 @@ impl Scenario {
 
     /// Whether a host may fail tasks that are good.
     pub(super) fn has_bad_host(&self) -> bool {
-        self.hosts
-            .iter()
-            .any(|host| host.sanity == Sanity::FailsAll)
+        self.all_hosts().any(|host| host.sanity == Sanity::FailsAll)
     }
 
     /// Whether attempts may crash through no fault of their own.
     pub(super) fn has_crashes(&self) -> bool {
-        self.hosts
-            .iter()
+        self.all_hosts()
             .any(|host| !host.losses.is_empty() || host.slot_deaths > 0.0)
     }
 
@@ -103,6 +110,10 @@ impl Scenario {
         let class = self.tasks[index].class;
         let mut tasks = self.tasks.iter();
         tasks.any(|task| task.class == class && task.job.end == JobEnd::Exit(Exit::NOT_FOUND))
+    }
+
+    fn all_hosts(&self) -> impl Iterator<Item = &HostPlan> {
+        self.hosts.iter().chain([&self.extra])
     }
 
     fn kills_agents(&self) -> bool {
@@ -147,6 +158,12 @@ fn host(rng: &mut Rng, n: u32) -> HostPlan {
         ][rng.usize(..6)],
     });
     let losses: VecDeque<_> = losses.collect();
+    // In the end people leave the host alone.
+    let mut loads: Vec<_> = (0..rng.u32(..4))
+        .map(|_| (between(rng, 0.001, 60.0), rng.f64() * 2.0))
+        .chain([(Duration::from_secs(61), 0.0)])
+        .collect();
+    loads.sort_by_key(|(after, _)| *after);
     HostPlan {
         spec: HostSpec {
             name: format!("h{n}"),
@@ -155,8 +172,9 @@ fn host(rng: &mut Rng, n: u32) -> HostPlan {
             } else {
                 Vec::new()
             },
-            max_load: None,
+            max_load: Some(1.0),
         },
+        loads,
         slots: rng.u32(1..=4),
         latency: between(rng, 0.000_1, 0.3),
         start_time: between(rng, 0.05, 5.0),
@@ -271,6 +289,9 @@ fn acts(rng: &mut Rng, tasks: &[Planned], hosts: usize) -> VecDeque<(Duration, A
     if chance(rng, 0.1) {
         let host = HostId(rng.u32(..u32::try_from(hosts).unwrap()));
         acts.push((between(rng, 0.1, 60.0), Act::Drain(host)));
+    }
+    if chance(rng, 0.1) {
+        acts.push((between(rng, 0.1, 60.0), Act::AddHost));
     }
     if chance(rng, 0.05) {
         acts.push((between(rng, 0.1, 60.0), Act::StopStarting));

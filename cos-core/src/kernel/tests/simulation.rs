@@ -2,7 +2,7 @@
 //!
 //! `COS_SIM_SEEDS=n` runs n seeds, `COS_SIM_SEED=s` runs the one, as a failure tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use super::scenario::{Act, Planned, Scenario};
 use crate::event::{AgainCause, RunEvent};
-use crate::ids::TaskId;
+use crate::ids::{HostId, TaskId};
 use crate::job::{CommandJob, Exit, Outcome, TaskError};
 use crate::kernel::planted::Bug;
 use crate::kernel::{Action, Kernel, KernelConfig, TaskRequest};
 use crate::time::Time;
+use crate::vm::VmCommand;
 use crate::vm::sim::{JobEnd, SimVm};
 
 /// Seeds in a test without `COS_SIM_SEEDS`.
@@ -35,6 +36,12 @@ struct Simulation {
     ids: BTreeMap<usize, TaskId>,
     crashes: BTreeMap<TaskId, u32>,
     outcomes: BTreeMap<TaskId, (u32, Outcome)>,
+    /// Where nothing may be started any more.
+    drained: BTreeSet<HostId>,
+    /// What may not be started any more.
+    cancelled: BTreeSet<TaskId>,
+    /// When nothing at all may be started any more.
+    stopped: Option<Time>,
     /// Everything that the kernel asked for.
     trace: DefaultHasher,
 }
@@ -60,6 +67,9 @@ impl Simulation {
             ids: BTreeMap::new(),
             crashes: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            drained: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
+            stopped: None,
             trace: DefaultHasher::new(),
         }
     }
@@ -157,11 +167,23 @@ impl Simulation {
             Act::Cancel(index, grace) => {
                 if let Some(id) = self.ids.get(&index) {
                     self.kernel.cancel(*id, grace, self.now);
+                    self.cancelled.insert(*id);
                 }
             }
-            Act::Drain(host) => self.kernel.drain(host, self.now),
-            Act::StopStarting => self.kernel.stop_starting(self.now),
+            Act::Drain(host) => {
+                self.kernel.drain(host, self.now);
+                self.drained.insert(host);
+            }
+            Act::AddHost => {
+                let spec = self.vm.add_host(self.scenario.extra.clone());
+                self.kernel.add_host(spec, self.now);
+            }
+            Act::StopStarting => {
+                self.kernel.stop_starting(self.now);
+                self.stopped = Some(self.now);
+            }
             Act::DisconnectAll => {
+                self.stopped = Some(self.now);
                 self.kernel.disconnect_all(Duration::from_secs(1), self.now);
             }
         }
@@ -177,9 +199,26 @@ impl Simulation {
                 other => format!("{other:?}").hash(&mut self.trace),
             }
             match action {
-                Action::Vm(command) => self.vm.submit(command, self.now),
+                Action::Vm(command) => {
+                    self.check_start(&command);
+                    self.vm.submit(command, self.now);
+                }
                 Action::Emit(event) => self.observe(event),
             }
+        }
+    }
+
+    fn check_start(&self, command: &VmCommand) {
+        if let VmCommand::Start { host, attempt, .. } = command {
+            assert!(
+                !self.drained.contains(host),
+                "{attempt} is sent to {host}, which drains"
+            );
+            assert!(
+                !self.cancelled.contains(&attempt.task),
+                "{attempt} was cancelled"
+            );
+            assert_eq!(self.stopped, None, "{attempt} starts after all");
         }
     }
 

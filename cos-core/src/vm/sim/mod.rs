@@ -6,7 +6,8 @@
 //!
 //! It also watches. A kernel that breaks a promise to its machine ends in a panic that says so: an attempt sent twice or to
 //! a host that is not up, a host connected again that was to be left alone, a task that runs in two places at the
-//! same time, an attempt sent to wait that must not, a tool asked for where it is known to be missing.
+//! same time, an attempt sent to wait that must not, a tool asked for where it is known to be missing, a task put upon
+//! people who need their machine.
 //!
 //! ```text
 //!   plan.rs    what hosts and jobs do          agent.rs   what a simulated agent does with attempts
@@ -60,8 +61,10 @@ struct SimHost {
     connection: Connection,
     view: View,
     agents: BTreeMap<Connection, Agent>,
-    /// Whether the client was told that the tool is missing here.
+    /// The attempt by which the client learned that the tool is missing here.
     known_to_lack: Option<AttemptId>,
+    /// The load by which the client learned that others need the host.
+    known_load: Option<f64>,
 }
 
 /// What the client knows of a host.
@@ -102,16 +105,7 @@ impl SimVm {
     pub fn new(seed: u64, hosts: Vec<HostPlan>, jobs: Vec<JobPlan>) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(seed),
-            hosts: hosts
-                .into_iter()
-                .map(|plan| SimHost {
-                    plan,
-                    connection: 0,
-                    view: View::Down,
-                    agents: BTreeMap::new(),
-                    known_to_lack: None,
-                })
-                .collect(),
+            hosts: hosts.into_iter().map(SimHost::new).collect(),
             jobs,
             calendar: BTreeMap::new(),
             serial: 0,
@@ -127,6 +121,13 @@ impl SimVm {
             .iter()
             .map(|host| host.plan.spec.clone())
             .collect()
+    }
+
+    /// One more host, and how the kernel is told of it.
+    pub fn add_host(&mut self, plan: HostPlan) -> HostSpec {
+        let spec = plan.spec.clone();
+        self.hosts.push(SimHost::new(plan));
+        spec
     }
 
     /// How an attempt ended that ended by itself; what a kernel reports as a success must be one here.
@@ -174,6 +175,9 @@ impl SimVm {
                 let plan = self.job(job.sequence);
                 if let (Some(first), Tool::Needed) = (row.known_to_lack, plan.tool) {
                     panic!("{attempt} is sent to {host}, where {first} did not find its tool");
+                }
+                if let Some(load) = row.known_load {
+                    panic!("{attempt} is sent to {host}, whose load is {load}");
                 }
                 self.send_command(*host, command, now);
             }
@@ -263,7 +267,13 @@ impl SimVm {
             return None;
         }
         match &event {
-            VmEvent::Up { .. } if row.view == View::Connecting => row.view = View::Up,
+            VmEvent::Up { .. } if row.view == View::Connecting => {
+                row.view = View::Up;
+                row.known_load = None;
+            }
+            VmEvent::Load {
+                others_per_core, ..
+            } => row.note_load(*others_per_core),
             VmEvent::Up { .. } => return None,
             VmEvent::Failed { failure, .. } => {
                 row.view = match failure.kind {
@@ -320,6 +330,13 @@ impl SimVm {
         if let Some(loss) = row.plan.losses.pop_front() {
             let strike = Happening::Strike(host, connection, loss.kind);
             self.schedule(now + loss.after, strike);
+        }
+        for (after, others_per_core) in self.hosts[host.0 as usize].plan.loads.clone() {
+            let load = VmEvent::Load {
+                host,
+                others_per_core,
+            };
+            self.send_event(host, load, now + after);
         }
         let stage = Stage::Running;
         self.send_event(host, VmEvent::Stage { host, stage }, now);
@@ -379,6 +396,31 @@ impl SimVm {
 
     fn job(&self, sequence: u64) -> &JobPlan {
         job_plan(&self.jobs, sequence)
+    }
+}
+
+impl SimHost {
+    fn new(plan: HostPlan) -> Self {
+        Self {
+            plan,
+            connection: 0,
+            view: View::Down,
+            agents: BTreeMap::new(),
+            known_to_lack: None,
+            known_load: None,
+        }
+    }
+
+    /// The client learns of a load. A busy host is free again well below its limit only.
+    fn note_load(&mut self, load: f64) {
+        let Some(limit) = self.plan.spec.max_load else {
+            return;
+        };
+        if load > limit || (self.known_load.is_some() && load > limit * 0.8) {
+            self.known_load = Some(load);
+        } else {
+            self.known_load = None;
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub struct HostPlan {
     pub failures: VecDeque<FailureKind>,
     /// How its first connections end; the next one lasts.
     pub losses: VecDeque<PlannedLoss>,
+    /// What other people's load is after so long on each connection, in order.
+    pub loads: Vec<(Duration, f64)>,
     /// Whether it has the tool that some jobs need.
     pub tool: Toolbox,
     /// What it makes of jobs.
@@ -48,6 +50,7 @@ impl HostPlan {
             start_time: Duration::from_millis(200),
             failures: VecDeque::new(),
             losses: VecDeque::new(),
+            loads: Vec::new(),
             tool: Toolbox::Complete,
             sanity: Sanity::Sound,
             slot_deaths: 0.0,
