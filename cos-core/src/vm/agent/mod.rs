@@ -1,6 +1,6 @@
 //! The virtual machine that drives agents over byte streams; local and ssh hosts differ only in their launcher.
 //!
-//! Sessions, heartbeats and acknowledgements live on a thread of their own ([`io_thread`]), so that a program that
+//! Sessions, heartbeats and acknowledgements live on a thread of their own (`io_thread`), so that a program that
 //! computes for an hour between two system calls costs no lease.
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Neither direction between the two threads is limited by a channel's length, since a session must never wait for
-//! the OS thread. Commands are as many as the kernel's slots and prefetch; events are bounded by the [`outbox`], and
+//! the OS thread. Commands are as many as the kernel's slots and prefetch; events are bounded by the `outbox`, and
 //! the output among them by [`OUTPUT_WINDOW`](crate::wire::message::OUTPUT_WINDOW) for each attempt.
 
 mod host_task;
