@@ -11,11 +11,12 @@
 //!
 //! ```text
 //!   plan.rs    what hosts and jobs do          agent.rs   what a simulated agent does with attempts
-//!   mod.rs     the calendar, the links between client and agents, and the promises
+//!   view.rs    what the client knows of hosts   mod.rs    the calendar, the links to agents, the promises
 //! ```
 
 mod agent;
 pub(crate) mod plan;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,10 +25,11 @@ use std::time::Duration;
 use crate::ids::{AttemptId, HostId, TaskId};
 use crate::job::{AttemptResult, Exit};
 use crate::time::Time;
-use crate::vm::host::{FailureKind, HostFailure, HostLoss, HostSpec, Stage};
+use crate::vm::host::{HostFailure, HostLoss, HostSpec, Stage};
 use crate::vm::{VmCommand, VmEvent};
 use agent::{Agent, Link};
 pub use plan::{HostPlan, JobEnd, JobPlan, LossKind, PlannedLoss, Sanity, Tool, Toolbox, Waits};
+use view::{SimHost, View};
 
 /// How long a silent host is waited for.
 const LEASE: Duration = Duration::from_secs(60);
@@ -53,30 +55,6 @@ pub struct SimVm {
     running: BTreeMap<TaskId, (HostId, Connection)>,
     /// How attempts ended that ended by themselves.
     ends: BTreeMap<AttemptId, Exit>,
-}
-
-#[derive(Debug)]
-struct SimHost {
-    plan: HostPlan,
-    connection: Connection,
-    view: View,
-    agents: BTreeMap<Connection, Agent>,
-    /// The attempt by which the client learned that the tool is missing here.
-    known_to_lack: Option<AttemptId>,
-    /// The load by which the client learned that others need the host.
-    known_load: Option<f64>,
-}
-
-/// What the client knows of a host.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum View {
-    Down,
-    Connecting,
-    Up,
-    /// It asked the host to disconnect.
-    Leaving,
-    /// It was told that the host is not to be connected again.
-    Banned,
 }
 
 /// Something that is going to happen.
@@ -252,64 +230,6 @@ impl SimVm {
         self.schedule(at, Happening::Deliver(host, connection, event));
     }
 
-    /// An event reaches the client, whose view of the host changes with it.
-    fn deliver(
-        &mut self,
-        host: HostId,
-        connection: Connection,
-        event: VmEvent,
-        now: Time,
-    ) -> Option<VmEvent> {
-        let sent = &self.sent;
-        let jobs = &self.jobs;
-        let row = &mut self.hosts[host.0 as usize];
-        if row.connection != connection || matches!(row.view, View::Down | View::Banned) {
-            return None;
-        }
-        match &event {
-            VmEvent::Up { .. } if row.view == View::Connecting => {
-                row.view = View::Up;
-                row.known_load = None;
-            }
-            VmEvent::Load {
-                others_per_core, ..
-            } => row.note_load(*others_per_core),
-            VmEvent::Up { .. } => return None,
-            VmEvent::Failed { failure, .. } => {
-                row.view = match failure.kind {
-                    FailureKind::Permanent => View::Banned,
-                    FailureKind::Retry | FailureKind::Crowded => View::Down,
-                };
-            }
-            VmEvent::Lost { loss, .. } => {
-                row.view = match loss {
-                    HostLoss::Left { .. } | HostLoss::Protocol { .. } => View::Banned,
-                    _ => View::Down,
-                };
-            }
-            VmEvent::Closed { .. } => row.view = View::Down,
-            VmEvent::Ended {
-                attempt, result, ..
-            } => {
-                if let AttemptResult::Command(end) = result
-                    && end.exit == Exit::NOT_FOUND
-                    && row.plan.tool == Toolbox::Lacking
-                    && sent
-                        .get(attempt)
-                        .is_some_and(|job| job_plan(jobs, *job).tool == Tool::Needed)
-                {
-                    row.known_to_lack = Some(*attempt);
-                }
-                if self.rng.f64() < row.plan.duplicates {
-                    let at = now + LATEST.mul_f64(self.rng.f64());
-                    self.schedule(at, Happening::Late(event.clone()));
-                }
-            }
-            _ => {}
-        }
-        Some(event)
-    }
-
     fn launched(&mut self, host: HostId, connection: Connection, now: Time) {
         let row = &mut self.hosts[host.0 as usize];
         if row.connection != connection || row.view != View::Connecting {
@@ -399,31 +319,7 @@ impl SimVm {
     }
 }
 
-impl SimHost {
-    fn new(plan: HostPlan) -> Self {
-        Self {
-            plan,
-            connection: 0,
-            view: View::Down,
-            agents: BTreeMap::new(),
-            known_to_lack: None,
-            known_load: None,
-        }
-    }
-
-    /// The client learns of a load. A busy host is free again well below its limit only.
-    fn note_load(&mut self, load: f64) {
-        let Some(limit) = self.plan.spec.max_load else {
-            return;
-        };
-        if load > limit || (self.known_load.is_some() && load > limit * 0.8) {
-            self.known_load = Some(load);
-        } else {
-            self.known_load = None;
-        }
-    }
-}
-
+/// The plan of the job with this sequence number.
 fn job_plan(jobs: &[JobPlan], sequence: u64) -> &JobPlan {
     &jobs[usize::try_from(sequence).expect("a small number") - 1]
 }
