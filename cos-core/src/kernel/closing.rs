@@ -18,17 +18,17 @@ impl Kernel {
     /// A host that was asked to disconnect has done so.
     pub(super) fn host_closed(&mut self, host: HostId, left: Vec<String>, now: Time) {
         if self.is_closing(host) {
-            let loss = HostLoss::Disconnected {
-                cause: "disconnected by this side".into(),
-            };
-            self.lose_attempts(host, &loss, now);
-            self.emit(RunEvent::HostClosed { host, left });
             self.closed(host, now);
+            self.emit(RunEvent::HostClosed { host, left });
         }
     }
 
-    /// A host has no connection any more and was to have none.
+    /// A host has no connection any more and was to have none. What still ran there is gone.
     pub(super) fn closed(&mut self, host: HostId, now: Time) {
+        let loss = HostLoss::Disconnected {
+            cause: "disconnected by this side".into(),
+        };
+        self.lose_attempts(host, &loss, now);
         let row = &mut self.hosts[host.0 as usize];
         let HostState::Closing { next, .. } = row.state else {
             return;

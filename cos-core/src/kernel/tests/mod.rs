@@ -5,6 +5,7 @@ mod bench;
 mod blame;
 mod connection;
 mod deadlines;
+mod nonsense;
 mod placement;
 mod planted;
 mod scale;
