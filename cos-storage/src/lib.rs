@@ -86,6 +86,7 @@ mod error;
 mod expand;
 mod mirrored;
 mod mount;
+mod owner;
 mod path_bytes;
 pub mod proof;
 mod removal;

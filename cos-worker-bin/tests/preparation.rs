@@ -56,7 +56,8 @@ fn a_proven_directory_is_used_and_another_of_the_same_name_is_not() {
     let token = planted.token().clone();
     let path = path_bytes(&shared);
     wanted.directory = RunDirectory::Proven {
-        path: path.clone(),
+        // The likeliest one is wrong, and no matter.
+        paths: vec![path_bytes(&copy), path.clone()],
         token,
     };
     let report = host.prepare(wanted.clone()).unwrap();
@@ -67,7 +68,10 @@ fn a_proven_directory_is_used_and_another_of_the_same_name_is_not() {
     let mut other = Host::start();
     let token = planted.token().clone();
     let path = path_bytes(&copy);
-    wanted.directory = RunDirectory::Proven { path, token };
+    wanted.directory = RunDirectory::Proven {
+        paths: vec![path],
+        token,
+    };
     wanted.local_storage = other.path().join("local").display().to_string();
     let report = other.prepare(wanted).unwrap();
     let DirectoryReport::Scratch { path, reason } = report.directory else {

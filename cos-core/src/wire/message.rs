@@ -201,8 +201,8 @@ pub struct Preparation {
 /// A directory tree that client and host are said to share.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Mirror {
-    /// Its path on the host.
-    pub path: ByteBuf,
+    /// Where it may be on the host, as in [`RunDirectory::Proven`].
+    pub paths: Vec<ByteBuf>,
     /// What the client put there, or why it could put nothing there.
     pub token: Result<cos_storage::Token, String>,
 }
@@ -210,7 +210,7 @@ pub struct Mirror {
 /// What came of a [`Mirror`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MirrorReport {
-    /// Its path on the host.
+    /// Its path on the host; the likeliest one where it was found under none.
     pub path: ByteBuf,
     /// Why it is not proved to be the client's; `None` when it is.
     pub problem: Option<String>,
@@ -224,11 +224,12 @@ pub enum RunDirectory {
         /// Why the client's directory cannot be used, for [`DirectoryReport::Scratch`]; `None` when it was not asked for.
         reason: Option<String>,
     },
-    /// This directory if the token in it can be read there; else a scratch directory, and
+    /// The first of these directories in which the token can be read; where there is none a scratch directory, and
     /// [`DirectoryReport::Scratch`] says why.
     Proven {
-        /// The directory as this host should see it.
-        path: ByteBuf,
+        /// Where the client's directory may be on this host, the likeliest path first. A leading `~` is the home
+        /// directory there.
+        paths: Vec<ByteBuf>,
         /// What the client put there.
         token: cos_storage::Token,
     },

@@ -32,8 +32,9 @@ pub struct HostSpec {
     pub env: BTreeMap<String, String>,
     /// Where private directories of tasks are made. Default: `/var/tmp/cos-{user}`.
     pub local_storage: LocalStorage,
-    /// The directory trees that it shares with this machine: entry n names the same tree on every host.
-    /// `None`, the default, means the home directory if it is proved to be shared.
+    /// The directory trees that it shares with this machine: entry n names the same tree on every host, a leading `~`
+    /// the home directory there. `None`, the default, means the same list as this machine's. Empty lists say that
+    /// nothing is shared.
     pub mirrored_storage: Option<Vec<PathBuf>>,
     /// How long a connection may take to come up. Default: 10 s.
     pub connect_timeout: Duration,
@@ -157,7 +158,7 @@ impl FromStr for LocalStorage {
 }
 
 /// Checks that `text` names one directory wherever it is used.
-pub(super) fn absolute_directory(text: &str) -> Result<PathBuf, DirectoryError> {
+fn absolute_directory(text: &str) -> Result<PathBuf, DirectoryError> {
     if text.contains('\0') {
         return Err(DirectoryError::Nul);
     }
@@ -170,6 +171,17 @@ pub(super) fn absolute_directory(text: &str) -> Result<PathBuf, DirectoryError> 
     Ok(PathBuf::from(text))
 }
 
+/// An entry of `mirrored_storage`: an absolute path, or one below a home directory.
+pub(super) fn mirrored_directory(text: &str) -> Result<PathBuf, DirectoryError> {
+    match text.strip_prefix('~') {
+        None => absolute_directory(text).map_err(|error| match error {
+            DirectoryError::Relative => DirectoryError::RelativeEntry,
+            other => other,
+        }),
+        Some(below) => absolute_directory(&format!("/{below}")).map(|_| PathBuf::from(text)),
+    }
+}
+
 /// Why a text is no directory of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -177,6 +189,9 @@ pub enum DirectoryError {
     /// It does not begin with `/`.
     #[error("must begin with `/`")]
     Relative,
+    /// An entry of `mirrored_storage` begins neither with `/` nor with `~`.
+    #[error("must begin with `/`, or with `~` for a home directory")]
+    RelativeEntry,
     /// It has a component `..`.
     #[error("must not contain `..`")]
     Parent,

@@ -21,7 +21,7 @@ use cos_core::vm::{VirtualMachine, VmCommand, VmEvent};
 use cos_storage::PlantedToken;
 
 pub use self::error::SshVmError;
-pub use self::mirrors::Mirrors;
+use self::mirrors::Mirrors;
 pub use self::preparation::StartDirectory;
 use self::preparation::{Common, existing_directory, preparation};
 use crate::deploy::{Worker, Workers};
@@ -34,7 +34,6 @@ use crate::session::{Admission, ControlDirectory, Reach};
 /// No host is reached before it is asked to [connect](VmCommand::Connect). Hosts named `local` need no ssh.
 pub struct SshVm {
     machine: AgentVm,
-    mirrors: Mirrors,
     /// Hosts look for them whenever they connect.
     _tokens: Vec<PlantedToken>,
 }
@@ -52,11 +51,6 @@ impl SshVm {
             prove_mirrors: false,
             environment: BTreeMap::new(),
         }
-    }
-
-    /// Where this machine's files are on the hosts.
-    pub fn mirrors(&self) -> &Mirrors {
-        &self.mirrors
     }
 }
 
@@ -143,7 +137,7 @@ impl SshVmBuilder<'_> {
         let all_local = hosts.iter().all(|host| host.name.is_local());
         let token = match &directory {
             StartDirectory::Shared(path) if !all_local => mirrors.plant(path),
-            _ => Err("not needed".to_owned()),
+            _ => None,
         };
         let entry_tokens = match self.prove_mirrors {
             true => mirrors.plant_all(),
@@ -180,8 +174,8 @@ impl SshVmBuilder<'_> {
         let machine = AgentVm::new(agent_hosts).map_err(|source| SshVmError::Start { source })?;
         Ok(SshVm {
             machine,
-            mirrors: common.mirrors,
-            _tokens: [common.token]
+            _tokens: common
+                .token
                 .into_iter()
                 .chain(common.entry_tokens)
                 .flatten()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cos_core::ids::HostId;
 use cos_core::wire::message::{Mirror, Preparation, RunDirectory, SlotCount as AgentSlots};
-use cos_storage::PlantedToken;
+use cos_storage::{MirrorEntry, PlantedToken};
 use serde_bytes::ByteBuf;
 
 use super::mirrors::Mirrors;
@@ -32,8 +32,8 @@ pub(super) struct Common {
     pub(super) run: String,
     pub(super) environment: BTreeMap<OsString, OsString>,
     pub(super) directory: StartDirectory,
-    /// The token of a shared directory, or why there is none.
-    pub(super) token: Result<PlantedToken, String>,
+    /// The token of a shared directory, or why none could be planted; `None` where none is needed, or nothing is shared.
+    pub(super) token: Option<Result<PlantedToken, String>>,
     pub(super) mirrors: Mirrors,
     /// The token of each entry of the mirrored storage, where every host is to prove them.
     pub(super) entry_tokens: Vec<Result<PlantedToken, String>>,
@@ -41,9 +41,6 @@ pub(super) struct Common {
 
 /// What the agent of one host is told.
 pub(super) fn preparation(common: &Common, id: HostId, host: &HostSpec) -> Preparation {
-    let directory = directory(common, id, host).unwrap_or_else(|reason| RunDirectory::Scratch {
-        reason: Some(reason),
-    });
     let own: BTreeMap<&OsStr, &OsStr> = host
         .env
         .iter()
@@ -66,42 +63,53 @@ pub(super) fn preparation(common: &Common, id: HostId, host: &HostSpec) -> Prepa
             .into_iter()
             .map(|(name, value)| (bytes(name), bytes(value)))
             .collect(),
-        directory,
+        directory: directory(common, id, host),
         local_storage: host.local_storage.as_str().to_owned(),
         slots: agent_slots(host.slots),
         lease: host.lease,
-        mirrors: mirrors(common, id),
+        mirrors: mirrors(common, id, host),
     }
 }
 
-fn directory(common: &Common, id: HostId, host: &HostSpec) -> Result<RunDirectory, String> {
+fn directory(common: &Common, id: HostId, host: &HostSpec) -> RunDirectory {
     let StartDirectory::Shared(path) = &common.directory else {
-        return Ok(RunDirectory::Scratch { reason: None });
+        return RunDirectory::Scratch { reason: None };
     };
     if host.name.is_local() {
-        return Ok(RunDirectory::Here {
-            path: bytes(path.as_os_str()),
-        });
+        let path = bytes(path.as_os_str());
+        return RunDirectory::Here { path };
     }
-    let token = common.token.as_ref().map_err(Clone::clone)?;
-    let path = common.mirrors.path_on(id, path);
-    let path: PathBuf = path.map_err(|error| error.to_string())?;
-    Ok(RunDirectory::Proven {
-        path: bytes(path.as_os_str()),
-        token: token.token().clone(),
-    })
+    match &common.token {
+        None => RunDirectory::Scratch { reason: None },
+        Some(Err(reason)) => RunDirectory::Scratch {
+            reason: Some(reason.clone()),
+        },
+        Some(Ok(token)) => RunDirectory::Proven {
+            paths: places(common, id, path),
+            token: token.token().clone(),
+        },
+    }
 }
 
-fn mirrors(common: &Common, id: HostId) -> Vec<Mirror> {
-    let entries = common.mirrors.entries_on(id).iter();
-    let mirror = |(path, token): (&PathBuf, &Result<PlantedToken, String>)| Mirror {
-        path: bytes(path.as_os_str()),
+fn mirrors(common: &Common, id: HostId, host: &HostSpec) -> Vec<Mirror> {
+    if host.name.is_local() {
+        return Vec::new();
+    }
+    let mirror = |(entry, token): (&MirrorEntry, &Result<PlantedToken, String>)| Mirror {
+        paths: places(common, id, entry.configured()),
         token: match token {
             Ok(planted) => Ok(planted.token().clone()),
             Err(reason) => Err(reason.clone()),
         },
     };
+    let entries = common.mirrors.entries().iter();
     entries.zip(&common.entry_tokens).map(mirror).collect()
+}
+
+/// Where a directory of this machine may be on a host.
+fn places(common: &Common, id: HostId, path: &Path) -> Vec<ByteBuf> {
+    let paths = common.mirrors.candidates(id, path);
+    paths.iter().map(|path| bytes(path.as_os_str())).collect()
 }
 
 fn bytes(text: &OsStr) -> ByteBuf {

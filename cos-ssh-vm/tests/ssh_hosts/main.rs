@@ -12,6 +12,7 @@ mod directories;
 mod doctor;
 mod driving;
 mod machine;
+mod shared_directories;
 mod support;
 mod unfit_workers;
 mod unreachable;

@@ -117,9 +117,9 @@ impl Token {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(false);
         }
-        let mut found = Vec::with_capacity(expected.len() + 1);
+        let mut found = Vec::with_capacity(expected.len());
         File::from(file)
-            .take(expected.len() as u64 + 1)
+            .take(expected.len() as u64)
             .read_to_end(&mut found)?;
         Ok(found == expected.as_bytes())
     }

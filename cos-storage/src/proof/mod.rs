@@ -2,7 +2,11 @@
 //!
 //! Two hosts may both have a `/home/ana` and the two nothing in common. The client therefore writes
 //! a token file with a random name and a random content ([`PlantedToken`]) and sends what it wrote
-//! ([`Token`]); the host looks for it in what it believes to be the same directory.
+//! ([`Token`]); the host looks for it in what may be the same directory. A wrong guess costs nothing,
+//! so several directories may be tried with one token.
+//!
+//! A token file also names the process that wrote it. Whoever plants one removes those in the same
+//! directory whose processes are dead: a client that was killed could not.
 //!
 //! # Directories that cannot be written
 //!
@@ -33,6 +37,7 @@ use crate::suffix::Suffix;
 
 mod check;
 mod plant;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -88,6 +93,7 @@ impl Token {
         format!("{NAME_PREFIX}{}", hexadecimal(&self.name))
     }
 
+    /// What a token file begins with. Its owner follows, for a later sweep.
     fn content(&self) -> String {
         format!("{NOTE}{}\n", hexadecimal(&self.secret))
     }

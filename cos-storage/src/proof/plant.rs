@@ -10,9 +10,11 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::Token;
+use super::sweep::sweep;
 use crate::error::PlantError;
 use crate::expand::home_directory;
 use crate::mount::MountId;
+use crate::owner::Owner;
 use crate::shown::Shown;
 use crate::suffix::Suffix;
 
@@ -20,7 +22,8 @@ use crate::suffix::Suffix;
 ///
 /// One serves any number of hosts, as long as it lives. A client that is killed, or that leaves by
 /// `std::process::exit` without dropping this, leaves a file of some hundred bytes behind,
-/// `.cos-token-` and a number, which means nothing to a later run.
+/// `.cos-token-` and a number. It means nothing to a later run, and the next one that plants a token
+/// in the same directory removes it.
 ///
 /// ```
 /// use cos_storage::PlantedToken;
@@ -50,6 +53,7 @@ impl PlantedToken {
     ///
     /// [`PlantError`]; the directory cannot be proven then and is to be treated as not shared.
     pub fn plant(directory: impl AsRef<Path>, root: impl AsRef<Path>) -> Result<Self, PlantError> {
+        let owner = Owner::current().ok();
         let (directory, root) = (canonical(directory.as_ref())?, canonical(root.as_ref())?);
         if !directory.starts_with(&root) {
             return Err(PlantError::OutsideRoot {
@@ -59,14 +63,19 @@ impl PlantedToken {
         }
         let mut tried = Vec::new();
         for place in places(&directory, &root) {
-            match plant_in(&place, &directory) {
-                Ok(planted) => return Ok(planted),
-                Err(problem) => tried.push(format!("{}: {problem}", shown(&place))),
+            match plant_in(&place, &directory, owner.as_ref()) {
+                Ok(planted) => {
+                    if let (Some(holder), Some(owner)) = (&planted.holder, &owner) {
+                        sweep(holder, owner);
+                    }
+                    return Ok(planted);
+                }
+                Err(problem) => tried.push((shown(&place), problem.to_string())),
             }
         }
         Err(PlantError::NotWritable {
             directory: shown(&directory),
-            tried: tried.join("; "),
+            tried: summary(&tried),
         })
     }
 
@@ -120,8 +129,30 @@ fn places(directory: &Path, root: &Path) -> Vec<PathBuf> {
     places
 }
 
+/// `/data/a: Permission denied, as above it`, or each place with its problem.
+fn summary(tried: &[(String, String)]) -> String {
+    match tried {
+        [(place, problem), above @ ..]
+            if !above.is_empty() && above.iter().all(|(_, other)| other == problem) =>
+        {
+            format!("{place}: {problem}, as above it")
+        }
+        _ => {
+            let all: Vec<String> = tried
+                .iter()
+                .map(|(at, why)| format!("{at}: {why}"))
+                .collect();
+            all.join("; ")
+        }
+    }
+}
+
 /// Writes a token in `place` that proves `directory`; both are canonical.
-pub(super) fn plant_in(place: &Path, directory: &Path) -> io::Result<PlantedToken> {
+pub(super) fn plant_in(
+    place: &Path,
+    directory: &Path,
+    owner: Option<&Owner>,
+) -> io::Result<PlantedToken> {
     let common = common_ancestor(place, directory);
     let token = Token::random(suffix(directory, common)?, suffix(place, common)?)?;
     let holder = open_directory(place)?;
@@ -137,13 +168,13 @@ pub(super) fn plant_in(place: &Path, directory: &Path) -> io::Result<PlantedToke
         place: place.to_owned(),
         holder: Some(holder),
     };
-    planted.write()?; // on failure the drop removes what there is
+    planted.write(owner)?; // on failure the drop removes what there is
     Ok(planted)
 }
 
 impl PlantedToken {
     /// Returns when the content has reached the file's server.
-    fn write(&self) -> io::Result<()> {
+    fn write(&self, owner: Option<&Owner>) -> io::Result<()> {
         let Some(holder) = &self.holder else {
             return Ok(());
         };
@@ -157,7 +188,8 @@ impl PlantedToken {
             mode,
         )?;
         let mut file = File::from(file);
-        file.write_all(self.token.content().as_bytes())?;
+        let owner = owner.map(Owner::to_text).unwrap_or_default();
+        file.write_all((self.token.content() + &owner).as_bytes())?;
         file.sync_all()
     }
 }

@@ -128,7 +128,6 @@ fn what_only_looks_like_the_token_is_refused() {
         String::new(),
         NOTE.into(),
         content[..content.len() - 1].into(),
-        format!("{content}x"),
         content.to_uppercase(),
     ] {
         fs::write(&forged, wrong).unwrap();
@@ -150,7 +149,7 @@ fn what_only_looks_like_the_token_is_refused() {
 fn a_token_above_proves_what_is_below() {
     let (_guard, top) = top();
     make(&top, &["pdk/v1/models", "pdk/v2/models", "copy/v1/models"]);
-    let planted = plant_in(&top.join("pdk"), &top.join("pdk/v1/models")).unwrap();
+    let planted = plant_in(&top.join("pdk"), &top.join("pdk/v1/models"), None).unwrap();
     assert_eq!(planted.path().parent(), Some(&*top.join("pdk")));
     let token = planted.token();
     assert_eq!(token.check(top.join("pdk/v1/models")), Verdict::Proven);
@@ -161,7 +160,7 @@ fn a_token_above_proves_what_is_below() {
     assert!(!token.check(top.join("copy/v1/models")).is_proven());
     // The right names, but a link makes them another directory.
     symlink("../../copy/v1/models", top.join("pdk/v1/link")).unwrap();
-    let linked = plant_in(&top.join("pdk"), &top.join("pdk/v1/models")).unwrap();
+    let linked = plant_in(&top.join("pdk"), &top.join("pdk/v1/models"), None).unwrap();
     fs::rename(top.join("pdk/v1/models"), top.join("pdk/v1/gone")).unwrap();
     fs::rename(top.join("pdk/v1/link"), top.join("pdk/v1/models")).unwrap();
     assert!(!linked.token().check(top.join("pdk/v1/models")).is_proven());
@@ -174,7 +173,7 @@ fn a_token_beside_proves_by_the_common_ancestor() {
         &top,
         &["home/ana", "home/bob/data", "copy/bob/data", "copy/ana"],
     );
-    let planted = plant_in(&top.join("home/ana"), &top.join("home/bob/data")).unwrap();
+    let planted = plant_in(&top.join("home/ana"), &top.join("home/bob/data"), None).unwrap();
     assert_eq!(
         planted.token().check(top.join("home/bob/data")),
         Verdict::Proven
@@ -190,7 +189,7 @@ fn a_token_beside_proves_by_the_common_ancestor() {
 #[test]
 fn another_mount_is_not_proven_by_a_token_outside_it() {
     let (_guard, top) = top();
-    let error = plant_in(&top, Path::new("/proc")).unwrap_err();
+    let error = plant_in(&top, Path::new("/proc"), None).unwrap_err();
     assert_eq!(error.to_string(), "not in the same mount");
 
     // A client that did not look sends such a token: the host looks.
@@ -225,7 +224,7 @@ fn tokens_travel_and_keep_their_secret() {
     make(&top, &["a"]);
     let odd = top.join(OsStr::from_bytes(b"a/\xff\n"));
     fs::create_dir(&odd).unwrap();
-    let planted = plant_in(&top.join("a"), &odd).unwrap();
+    let planted = plant_in(&top.join("a"), &odd, None).unwrap();
     let config = bincode::config::standard();
     let bytes = bincode::serde::encode_to_vec(planted.token(), config).unwrap();
     let (token, _): (Token, usize) = bincode::serde::decode_from_slice(&bytes, config).unwrap();
@@ -291,7 +290,7 @@ fn hosts_that_mount_one_tree_at_different_places() {
             assert_eq!(fs::read_to_string(input).unwrap(), directory);
         }
         // A token above or beside holds in a bind mount as well, where the mount is one.
-        let planted = plant_in(&top.join("bar"), &top.join("bar/sub")).unwrap();
+        let planted = plant_in(&top.join("bar"), &top.join("bar/sub"), None).unwrap();
         assert_eq!(planted.token().check(top.join("d2/sub")), Verdict::Proven);
     });
 }
@@ -302,8 +301,8 @@ fn a_mount_below_a_proven_directory_is_not_proven_with_it() {
     make(&top, &["foo/sub/deep", "d1"]);
     with_own_mounts(|| {
         bind(&top.join("foo"), &top.join("d1"));
-        let sub = plant_in(&top.join("foo"), &top.join("foo/sub")).unwrap();
-        let deep = plant_in(&top.join("foo"), &top.join("foo/sub/deep")).unwrap();
+        let sub = plant_in(&top.join("foo"), &top.join("foo/sub"), None).unwrap();
+        let deep = plant_in(&top.join("foo"), &top.join("foo/sub/deep"), None).unwrap();
         assert_eq!(sub.token().check(top.join("d1/sub")), Verdict::Proven);
         mount_memory(&top.join("d1/sub"));
         make(&top, &["d1/sub/deep"]);
@@ -312,7 +311,45 @@ fn a_mount_below_a_proven_directory_is_not_proven_with_it() {
             assert!(reason.contains("another mount"), "{reason}");
         }
         // Nor is it if the client has such a mount, which its own check notices.
-        let error = plant_in(&top.join("d1"), &top.join("d1/sub/deep")).unwrap_err();
+        let error = plant_in(&top.join("d1"), &top.join("d1/sub/deep"), None).unwrap_err();
         assert_eq!(error.to_string(), "not in the same mount");
     });
+}
+
+/// As if the process that wrote a token had been killed: its start is one that no living process has.
+fn abandon(planted: PlantedToken) -> PathBuf {
+    let path = planted.path();
+    let text = fs::read_to_string(&path).unwrap();
+    planted.remove().unwrap();
+    let started = text.lines().last().unwrap();
+    assert!(started.starts_with("started "), "{text}");
+    fs::write(&path, text.replace(started, "started 1")).unwrap();
+    path
+}
+
+#[test]
+fn tokens_of_killed_clients_go_and_those_of_living_ones_stay() {
+    let (_guard, top) = top();
+    let abandoned = abandon(PlantedToken::plant(&top, &top).unwrap());
+    // What only has such a name is somebody else's.
+    let foreign = top.join(".cos-token-notes");
+    fs::write(&foreign, "mine").unwrap();
+    symlink(&foreign, top.join(".cos-token-link")).unwrap();
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        top.join(".cos-token-pipe"),
+        rustix::fs::Mode::RWXU,
+    )
+    .unwrap();
+    let elsewhere = abandon(PlantedToken::plant(&top, &top).unwrap());
+    let text = fs::read_to_string(&elsewhere).unwrap();
+    fs::write(&elsewhere, text.replace("node ", "node another-")).unwrap();
+
+    let living = PlantedToken::plant(&top, &top).unwrap();
+    assert!(!abandoned.exists());
+    assert!(elsewhere.exists() && foreign.exists());
+    let other = PlantedToken::plant(&top, &top).unwrap();
+    assert!(living.path().exists() && other.path().exists());
+    assert_eq!(fs::read_dir(&top).unwrap().count(), 6);
+    assert_eq!(living.token().check(&top), Verdict::Proven);
 }

@@ -24,17 +24,16 @@ use rustix::process::{Pid, getpid};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::error::ScratchError;
+use crate::owner::Owner;
 use crate::removal::Removal;
 use crate::remove_tree::remove_tree;
 use crate::shown::Shown;
 
 mod base;
-mod owner;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
-use owner::Owner;
 pub use sweep::{Kept, Sweep, sweep};
 
 const RUN_PREFIX: &str = "run-";

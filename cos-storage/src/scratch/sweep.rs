@@ -10,9 +10,9 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::owner::{Life, Owner};
 use super::{OWNER_FILE, RUN_PREFIX, base, remove_run};
 use crate::error::ScratchError;
+use crate::owner::{Life, Owner};
 use crate::removal::Removal;
 use crate::shown::Shown;
 

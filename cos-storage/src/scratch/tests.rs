@@ -173,7 +173,7 @@ fn a_sweep_leaves_alone_what_says_nothing() {
     fs::create_dir(top.path().join("run-new-00000000")).unwrap();
     let future = top.path().join("run-future-00000000");
     fs::create_dir(&future).unwrap();
-    fs::write(future.join(OWNER_FILE), "cos-scratch 2\n").unwrap();
+    fs::write(future.join(OWNER_FILE), "cos-owner 2\n").unwrap();
     let sweep = sweep(top.path()).unwrap();
     assert!(sweep.removed.is_empty());
     assert!(matches!(&sweep.kept[..], [Kept::Unmarked { path }] if *path == future));

@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use cos_storage::proof::RETRY_DELAYS;
@@ -117,8 +117,11 @@ fn run_directory(
             usable(as_path(path)).map_err(|cause| PrepareError::Other { cause })?;
             return Ok((DirectoryReport::Shared { path: path.clone() }, None));
         }
-        RunDirectory::Proven { path, token } => match prove(token, as_path(path)) {
-            Ok(()) => return Ok((DirectoryReport::Shared { path: path.clone() }, None)),
+        RunDirectory::Proven { paths, token } => match prove(token, paths) {
+            Ok(path) => {
+                let path = ByteBuf::from(path.into_os_string().into_vec());
+                return Ok((DirectoryReport::Shared { path }, None));
+            }
             Err(reason) => Some(reason),
         },
         RunDirectory::Scratch { reason } => reason.clone(),
@@ -143,23 +146,46 @@ fn usable(path: &Path) -> Result<(), String> {
 
 fn mirror_report(mirror: &Mirror) -> MirrorReport {
     let proved = match &mirror.token {
-        Ok(token) => prove(token, as_path(&mirror.path)),
+        Ok(token) => prove(token, &mirror.paths),
         Err(reason) => Err(reason.clone()),
     };
-    MirrorReport {
-        path: mirror.path.clone(),
-        problem: proved.err(),
+    match proved {
+        Ok(path) => MirrorReport {
+            path: ByteBuf::from(path.into_os_string().into_vec()),
+            problem: None,
+        },
+        Err(problem) => MirrorReport {
+            path: mirror.paths.first().cloned().unwrap_or_default(),
+            problem: Some(problem),
+        },
     }
 }
 
-/// Looks for the token, again after a while where a network file system may not show it yet.
-fn prove(token: &Token, path: &Path) -> Result<(), String> {
+/// The first of the directories that holds the token; looks again after a while where a network file system may not
+/// show it yet. The reason for none is that of the likeliest directory.
+fn prove(token: &Token, paths: &[ByteBuf]) -> Result<PathBuf, String> {
+    let expanded = |path: &ByteBuf| {
+        cos_storage::expand_home(OsStr::from_bytes(path)).map_err(|error| error.to_string())
+    };
+    let paths: Vec<Result<PathBuf, String>> = paths.iter().map(expanded).collect();
     let mut delays = RETRY_DELAYS.iter();
     loop {
-        match (token.check(path), delays.next()) {
-            (Verdict::Proven, _) => return usable(path),
-            (Verdict::Missing { .. }, Some(delay)) => std::thread::sleep(*delay),
-            (Verdict::Missing { reason } | Verdict::NotShared { reason }, _) => return Err(reason),
+        let mut reasons = Vec::new();
+        let mut may_appear = false;
+        for path in &paths {
+            match path.as_ref().map(|path| (path, token.check(path))) {
+                Ok((path, Verdict::Proven)) => return usable(path).map(|()| path.clone()),
+                Ok((_, Verdict::Missing { reason })) => {
+                    may_appear = true;
+                    reasons.push(reason);
+                }
+                Ok((_, Verdict::NotShared { reason })) => reasons.push(reason),
+                Err(reason) => reasons.push(reason.clone()),
+            }
+        }
+        match delays.next() {
+            Some(delay) if may_appear => std::thread::sleep(*delay),
+            _ => return Err(reasons.into_iter().next().unwrap_or_default()),
         }
     }
 }

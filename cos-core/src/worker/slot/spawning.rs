@@ -36,6 +36,7 @@ pub(super) fn spawn(order: &Order, configuration: &Configuration) -> Result<Spaw
         try_number,
         cores,
         job,
+        directory,
         ..
     } = order;
     let mut command = program(job, configuration);
@@ -51,6 +52,9 @@ pub(super) fn spawn(order: &Order, configuration: &Configuration) -> Result<Spaw
     if !is_set("OMP_NUM_THREADS") {
         command.env("OMP_NUM_THREADS", (*cores).max(1).to_string());
     }
+    // Its own name for the directory, which may lead over links: without it a shell would tell the one behind them.
+    let directory = directory.as_ref().unwrap_or(&configuration.directory);
+    command.env("PWD", OsStr::from_bytes(directory));
     let (slot, sequence) = (configuration.slot.to_string(), job.sequence.to_string());
     command
         .env("COS_RUN", &configuration.run)

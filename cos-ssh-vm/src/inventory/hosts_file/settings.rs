@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::super::host_name::HostName;
-use super::super::host_spec::{HostKeys, HostSpec, LocalStorage, absolute_directory};
+use super::super::host_spec::{HostKeys, HostSpec, LocalStorage, mirrored_directory};
 use super::super::report::{Problem, nearest, quoted};
 use super::super::slot_count::SlotCount;
 use super::Reader;
@@ -302,7 +302,7 @@ fn mirrored_storage(key: &str, value: &Value<'_>) -> Result<Located<Vec<PathBuf>
     for item in values::list(key, value, "[\"/home\"]")? {
         let text = values::text(key, item, "\"/home\"")?;
         let directory =
-            absolute_directory(text).map_err(|error| values::refused(key, item, error))?;
+            mirrored_directory(text).map_err(|error| values::refused(key, item, error))?;
         if directories.contains(&directory) {
             return Err(values::refused(key, item, "is in the list already"));
         }

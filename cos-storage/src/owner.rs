@@ -1,12 +1,12 @@
-//! Whose scratch directory it is, and whether that process still lives.
+//! Which process something on a disk belongs to, and whether that process still lives.
 
 use std::fs;
 use std::io;
 
 use rustix::process::{Pid, getpid};
 
-/// The first line of an owner file; another one is of another release and says nothing to us.
-const FORMAT: &str = "cos-scratch 1";
+/// The first line of what names an owner; another one is of another release and says nothing to us.
+const FORMAT: &str = "cos-owner 1";
 
 /// A process, named so that no other can be taken for it: a process number alone is used again
 /// after a while, on every host and in every container.
@@ -263,10 +263,7 @@ mod tests {
             assert_eq!(Owner::from_text(&text[..length]), None, "{length}");
         }
         assert_eq!(Owner::from_text(&format!("{text}more\n")), None);
-        assert_eq!(
-            Owner::from_text(&text.replace("scratch 1", "scratch 2")),
-            None
-        );
+        assert_eq!(Owner::from_text(&text.replace("owner 1", "owner 2")), None);
         let negative = text.replace("process ", "process -");
         assert_eq!(Owner::from_text(&negative), None);
     }
