@@ -45,33 +45,135 @@ fn jobs_run_in_the_directory_that_is_proven_shared() {
     assert_eq!(names, expected, "the proof leaves no file");
 }
 
+/// Runs a job in `directory` that looks around, and checks that it was in an empty scratch directory. Gives what was
+/// said of that.
+fn told_of_scratch(fixture: &Fixture, directory: &Path) -> Vec<String> {
+    fs::write(directory.join("input"), "").unwrap();
+    let ran = fixture
+        .run_in(directory, &["ls -A; pwd; touch used # {}", ":::", "x"])
+        .end()
+        .exited(0);
+    let printed = ran.text();
+    let path = Path::new(printed.trim_end());
+    let scratch = fixture.host("ws01").scratch();
+    assert!(
+        path.starts_with(scratch) && !path.exists(),
+        "{}",
+        ran.story()
+    );
+    let told = ran.stderr.lines().filter(|line| line.contains("director"));
+    told.map(str::to_owned).collect()
+}
+
 #[test]
-fn jobs_run_in_an_empty_scratch_directory_where_nothing_is_shared() {
+fn jobs_run_in_an_empty_scratch_directory_where_theirs_is_not_shared() {
     let fixture = Fixture::new(|lab| {
         let elsewhere = lab.shared_directory("elsewhere").unwrap();
         let mirrored = format!("mirrored_storage = ['{}']", elsewhere.display());
         vec![lab.host("ws01").hosts_toml_line(&mirrored).start().unwrap()]
     });
-    // Its home there is another directory; this one is in no mirrored storage at all.
-    let outside = fixture.lab.shared_directory("outside").unwrap();
-    let scratch = fixture.host("ws01").scratch();
-    for directory in [fixture.lab.client_home(), outside] {
-        fs::write(directory.join("input"), "").unwrap();
-        let command = "ls -A; pwd; touch used # {}";
-        let ran = fixture
-            .run_in(&directory, &["-j1", command, ":::", "x"])
-            .end()
-            .exited(0);
-        let printed = ran.text();
-        let path = Path::new(printed.trim_end());
-        assert!(
-            path.starts_with(scratch) && !path.exists(),
-            "{}",
-            ran.story()
-        );
-        let told = ran.stderr.matches("not shared with ws01").count();
-        assert_eq!(told, 1, "{}", ran.story());
+    // Its home there is another directory.
+    let told = told_of_scratch(&fixture, &fixture.lab.client_home());
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("ws01"), "{told:#?}");
+}
+
+#[test]
+fn nothing_is_said_where_nothing_is_said_to_be_shared() {
+    let fixture = Fixture::of(1).default_line("mirrored_storage = []");
+    let directory = fixture.lab.shared_directory("work").unwrap();
+    let told = told_of_scratch(&fixture, &directory);
+    assert_eq!(told, [""; 0]);
+}
+
+#[test]
+fn a_directory_of_the_same_path_is_used_without_being_written_down() {
+    let fixture = Fixture::of(1);
+    let directory = fixture.lab.shared_directory("work").unwrap();
+    let ran = fixture
+        .run_in(&directory, &["pwd; touch seen-{}", ":::", "x"])
+        .end()
+        .exited(0);
+    let ran = ran.printed(format!("{}\n", directory.display()));
+    assert!(directory.join("seen-x").exists(), "{}", ran.story());
+    ran.never_said("scratch");
+}
+
+#[test]
+fn a_home_under_another_path_is_the_same_home() {
+    // The client's home is a link to the one that the host has, as `/home/ana` to `/net/home/ana`.
+    let fixture = Fixture::new(|lab| {
+        let home = lab.shared_directory("net-home").unwrap();
+        vec![lab.host("ws01").home(home).start().unwrap()]
+    });
+    let net_home = fixture.lab.shared_directory("net-home").unwrap();
+    let home = fixture.lab.directory().join("home-ana");
+    std::os::unix::fs::symlink(&net_home, &home).unwrap();
+    fs::create_dir(home.join("project")).unwrap();
+    let ran = fixture
+        .run_in(&home.join("project"), &["pwd", ":::", "x"])
+        .env("HOME", &home)
+        .end()
+        .exited(0);
+    ran.printed(format!("{}/project\n", net_home.display()));
+}
+
+/// The token files in a directory.
+fn tokens(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).unwrap().flatten();
+    let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(".cos-token-")).count()
+}
+
+#[test]
+fn no_token_stays_however_a_run_ends() {
+    use rustix::process::Signal;
+    let fixture = Fixture::of(1);
+    let directory = fixture.lab.shared_directory("work").unwrap();
+    let start = || {
+        let mut cos = fixture
+            .run_in(
+                &directory,
+                &["--output", "line", "echo up; sleep", ":::", "1000"],
+            )
+            .start();
+        cos.wait_for_stdout("up");
+        assert_eq!(tokens(&directory), 1);
+        cos
+    };
+    // Its end by itself, a failure of a job and of the whole run.
+    for (flags, code) in [
+        (&["true"][..], 0),
+        (&["false"], 100),
+        (&["no-such-tool"], 3),
+    ] {
+        let ran = fixture.run_in(&directory, flags).args(&[":::", "x"]).end();
+        ran.exited(code);
+        assert_eq!(tokens(&directory), 0, "{flags:?}");
     }
+    for (signals, code) in [
+        (&[Signal::INT, Signal::INT][..], 130),
+        (&[Signal::INT, Signal::INT, Signal::INT], 130),
+        (&[Signal::TERM], 143),
+    ] {
+        let mut cos = start();
+        for (count, signal) in signals.iter().enumerate() {
+            if count > 0 {
+                cos.wait_for_stderr("finishing");
+            }
+            cos.signal(*signal);
+        }
+        cos.end_unchecked().exited(code);
+        assert_eq!(tokens(&directory), 0, "{signals:?}");
+    }
+    // A killed client cannot remove it; the next one does.
+    start().kill();
+    assert_eq!(tokens(&directory), 1);
+    fixture
+        .run_in(&directory, &["true", ":::", "x"])
+        .end()
+        .exited(0);
+    assert_eq!(tokens(&directory), 0);
 }
 
 #[test]
