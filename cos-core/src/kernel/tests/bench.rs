@@ -23,6 +23,7 @@ pub(super) struct Bench {
     pub(super) events: Vec<RunEvent>,
     /// The class of the tasks that are submitted next.
     pub(super) class: u32,
+    job: Arc<CommandJob>,
     next_index: u64,
 }
 
@@ -68,6 +69,7 @@ impl Bench {
             commands: Vec::new(),
             events: Vec::new(),
             class: 0,
+            job: Arc::new(CommandJob::shell(1, "true")),
             next_index: 0,
         };
         bench.kernel.start(bench.now);
@@ -170,7 +172,7 @@ impl Bench {
     ) -> Result<TaskId, SubmitError> {
         let request = TaskRequest {
             index: self.next_index,
-            job: Arc::new(CommandJob::shell(self.next_index + 1, "true")),
+            job: Arc::clone(&self.job),
             needs,
             class: ClassId(self.class),
             policy,
