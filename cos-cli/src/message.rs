@@ -66,9 +66,15 @@ impl Message {
     #[must_use]
     pub fn of_error(error: &dyn Error) -> Self {
         let mut message = Self::error(error);
+        let mut told = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            message = message.cause(cause);
+            let text = cause.to_string();
+            // Some errors tell their cause in the same line.
+            if !told.ends_with(&text) {
+                message = message.cause(&text);
+            }
+            told = text;
             source = cause.source();
         }
         message

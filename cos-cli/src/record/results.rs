@@ -60,6 +60,21 @@ impl Results {
         Ok(Self { layout })
     }
 
+    /// Makes the directory that holds everything, so that one that cannot be made is known before any job runs. Where
+    /// the name is a template, each job has a directory of its own.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn create(&self) -> Result<(), RecordError> {
+        match &self.layout {
+            Layout::Directory { base, .. } => {
+                fs::create_dir_all(base).map_err(RecordError::at(base))
+            }
+            Layout::Template(_) => Ok(()),
+        }
+    }
+
     /// Writes the files of a job, over those of an earlier run.
     ///
     /// # Errors

@@ -293,6 +293,9 @@ fn records(
     if let Some(path) = &arguments.output.joblog {
         job_logs.push(JobLog::open(path.as_os_str()).map_err(of_record)?);
     }
+    if let Some(results) = &plan.results {
+        results.create().map_err(of_record)?;
+    }
     Ok(Records {
         job_logs,
         events: EventLog::create(&directory.event_log()).map_err(of_record)?,

@@ -277,3 +277,21 @@ fn a_file_that_cannot_be_executed_is_the_hosts_fault_too() {
     let ran = fixture.run(&[&command, ":::", "1", "2"]).end().exited(3);
     ran.said("Permission denied");
 }
+
+#[test]
+fn a_working_directory_that_is_not_there_is_told_once() {
+    let fixture = Fixture::of(1);
+    let words = ["--workdir", "/nonexistent", "pwd", ":::", "a"];
+    let ran = fixture
+        .run(&words)
+        .end()
+        .exited(2)
+        .printed("")
+        .said("/nonexistent");
+    assert_eq!(
+        ran.stderr.matches("No such file").count(),
+        1,
+        "{}",
+        ran.story()
+    );
+}

@@ -297,3 +297,32 @@ fn a_discovered_hosts_toml_of_others_is_not_read() {
     let named = ["--hosts", path.to_str().unwrap(), "echo", ":::", "a"];
     fixture.run(&named).end().exited(0).printed("a\n");
 }
+
+#[test]
+fn a_login_that_is_closed_is_told_in_its_own_words() {
+    let fixture = good_and(|host| {
+        host.sshd_option("ForceCommand", "echo this account is closed >&2; exit 1")
+    });
+    run_until_told(&fixture, "ws02").said("this account is closed");
+}
+
+#[test]
+fn a_setup_that_fails_leaves_its_host_out() {
+    let fixture = good_and(|host| host.hosts_toml_line("setup = \"echo loading; exit 7\""));
+    run_until_told(&fixture, "the setup of ws02 failed: exit 7").said("loading");
+}
+
+#[test]
+fn a_machine_without_ssh_says_so() {
+    let fixture = Fixture::of(2);
+    let cos = fixture
+        .run(&["echo", ":::", "a"])
+        .env("PATH", "/nonexistent");
+    let ran = cos
+        .end()
+        .exited(3)
+        .printed("")
+        .said("apt install openssh-client");
+    // Every reason is told.
+    assert!(!ran.stderr.contains("ws01: ;"), "{}", ran.story());
+}

@@ -161,6 +161,12 @@ fn a_job_that_takes_too_long_is_ended_with_its_tree() {
     let command = "setsid sleep 1000 & sleep {}; echo {}";
     let words = ["-k", "--timeout", "3s", command, ":::", "0", "1000"];
     fixture.run(&words).end().exited(100).printed("0\n");
+    let words = ["--timeout", "500ms", "sleep {}", ":::", "1000"];
+    fixture
+        .run(&words)
+        .end()
+        .exited(100)
+        .said("TIMEOUT [>  0.5s]");
 }
 
 #[test]

@@ -182,3 +182,47 @@ fn lines_are_commands_where_none_is_given() {
         .exited(0);
     ran.printed("one\ntwo\nthree\n");
 }
+
+#[test]
+fn hosts_may_share_one_home() {
+    let fixture = Fixture::new(|lab| {
+        let home = lab.shared_directory("home").unwrap();
+        let start = |name: &str| lab.host(name).home(&home).start().unwrap();
+        ["ws01", "ws02", "ws03", "ws04"].map(start).into()
+    });
+    // All of them find no worker, and put it at the same place.
+    let mut cos = fixture.run(&["-k", "-v", "echo {}"]).open_input().start();
+    cos.write("1\n");
+    for host in &fixture.hosts {
+        cos.wait_for_stderr(&format!("{} is up", host.name()));
+    }
+    cos.write("2\n3\n");
+    cos.end_input();
+    cos.end().exited(0).printed("1\n2\n3\n");
+    worker(fixture.host("ws01"));
+}
+
+#[test]
+fn two_runs_share_a_host() {
+    let fixture = Fixture::of(1);
+    let gate = fixture.lab.directory().join("gate");
+    let command = format!(
+        "until [ -e '{}' ]; do sleep 0.05; done; echo {{}}",
+        gate.display()
+    );
+    let jobs = ["-k", &command, ":::", "1", "2", "3"];
+    let mut first = fixture.run(&jobs).start();
+    first.wait_for("a running job", |_| {
+        let processes = fixture.host("ws01").processes();
+        processes
+            .iter()
+            .any(|process| process.command_line.starts_with("/bin/sh -c until"))
+    });
+    let mut second = fixture.run(&jobs).start();
+    second.wait_for_stderr("ws01 works for you already");
+    std::fs::write(gate, "").unwrap();
+    let first = first.end_unchecked().exited(0).printed("1\n2\n3\n");
+    second.end().exited(0).printed("1\n2\n3\n");
+    fixture.assert_nothing_left(&first);
+    assert_eq!(fixture.host("ws01").connections(), 2);
+}

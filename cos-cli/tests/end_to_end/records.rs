@@ -216,14 +216,15 @@ fn the_run_directory_is_private_and_complete() {
 }
 
 #[test]
-fn a_job_log_that_cannot_be_written_is_an_error_before_anything_starts() {
+fn records_that_cannot_be_written_are_an_error_before_anything_starts() {
     let fixture = Fixture::of(1);
-    let words = ["--joblog", "/nonexistent/log", "echo", ":::", "a"];
-    let ran = fixture
-        .run(&words)
-        .end()
-        .printed("")
-        .said("/nonexistent/log");
-    assert_ne!(ran.code(), 0);
+    for (flag, path) in [
+        ("--joblog", "/nonexistent/log"),
+        ("--results", "/proc/results"),
+    ] {
+        let ran = fixture.run(&[flag, path, "echo", ":::", "a"]).end();
+        let ran = ran.printed("").said(path);
+        assert_eq!(ran.code(), 1, "{}", ran.story());
+    }
     assert_eq!(fixture.host("ws01").connections(), 0);
 }

@@ -222,7 +222,10 @@ impl Host {
     /// Why a task cannot run here, for its user.
     pub(super) fn why_impossible(&self, amounts: Amounts) -> String {
         let reason = match (&self.state, &self.trouble, self.known_total) {
-            (HostState::Gone(Gone::Refused(failure)), ..) => first_line(&failure.cause).to_owned(),
+            (HostState::Gone(Gone::Refused(failure)), ..) => match first_line(&failure.cause) {
+                "" => failure.headline.clone(),
+                line => line.to_owned(),
+            },
             (HostState::Gone(Gone::Lost(loss)), ..) => loss.to_string(),
             (HostState::Gone(Gone::Closed), ..) => "disconnected".to_owned(),
             (_, _, Some(total)) if !amounts.fits(total) => format!("has {total} only"),

@@ -167,7 +167,9 @@ impl Reporter {
         }
         .cause(&failure.cause);
         if let Some(pause) = retry_in {
-            told = told.cause(format_args!("it is tried again in {}", Coarse(pause)));
+            // A pause of less than a second is none to a reader, but not nothing.
+            let pause = Coarse(pause.max(Duration::from_secs(1)));
+            told = told.cause(format_args!("it is tried again in {pause}"));
         }
         if let Some(cure) = &failure.cure {
             told = told.hint(cure);

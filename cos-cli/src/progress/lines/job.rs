@@ -80,6 +80,7 @@ impl Clock {
     fn bracket(self) -> String {
         match self {
             Self::Took(time) => format!("[{:>7}]", Fine(time)),
+            Self::Passed(time) if time < Duration::from_secs(1) => format!("[>{:>6}]", Fine(time)),
             Self::Passed(time) => format!("[>{:>6}]", Coarse(time)),
             Self::Blank => format!("[{:7}]", ""),
         }
