@@ -1,5 +1,45 @@
 //! Kernel, runtime, dispatch, virtual machines, wire protocol and worker of COS, a cooperative multitasking OS
 //! with task outsourcing.
+//!
+//! A program gives an [`Os`] a machine and runs a future on it. In there [`dispatch()`] takes jobs from an iterator as slots
+//! free up, and gives their results in the order of the jobs or as they come.
+//!
+//! ```no_run
+//! use cos_core::job::{CommandJob, Job};
+//! use cos_core::vm::local::LocalVm;
+//! use cos_core::wire::message::SlotCount;
+//! use cos_core::{Flow, Os, dispatch};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     cos_core::worker::init(); // this program is its own worker
+//!     let machine = LocalVm::new("demo", SlotCount::Cores)?;
+//!     Os::new(machine).block_on(async {
+//!         // An endless source: what is not asked for is never made.
+//!         let jobs = (1u64..).map(|n| Job::captured(CommandJob::shell(n, format!("factor {n}"))).extra(n));
+//!         dispatch(jobs)
+//!             .for_each(|done| match (done.extra, done.result) {
+//!                 (_, Err(_)) | (1000, _) => Flow::StopSoon,
+//!                 _ => Flow::Go,
+//!             })
+//!             .await
+//!     })??;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where to look
+//!
+//! | to | see |
+//! |---|---|
+//! | run many commands and take their results | [`dispatch()`], [`dispatch_stream`], [`job`] |
+//! | watch everything that happens | [`event`], [`Os::observe`] |
+//! | use this machine, or write a way to reach others | [`vm::local`], [`vm::agent`] and its [`launcher`](vm::agent::launcher) |
+//! | make a program a worker | [`worker::init`] |
+//! | understand who decides what | [`kernel`]: pure, no clock, no sockets; [`runtime`]: the only place where it meets the world |
+//! | understand what goes over a channel | [`wire`] |
+//!
+//! Hosts that are reached by ssh are the crate `cos-ssh-vm`; the command `cos` is `cos-cli`. Neither is needed here, and
+//! neither a terminal nor ssh is known in this crate.
 
 pub mod clock;
 pub mod dispatch;
@@ -18,3 +58,8 @@ pub use dispatch::{
     Dispatch, DispatchError, DispatchStream, Done, Flow, dispatch, dispatch_stream,
 };
 pub use runtime::{NoOs, Os, free_slots, slots};
+
+/// The programs of the README, which must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
