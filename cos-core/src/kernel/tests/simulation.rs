@@ -282,6 +282,9 @@ impl Simulation {
             }
             let excused = match outcome {
                 Ok(_) => true,
+                Err(TaskError::Failed { end, .. }) if end.exit == Exit::NOT_FOUND => {
+                    self.scenario.has_pretender(index)
+                }
                 Err(TaskError::Failed { .. }) => self.scenario.has_bad_host(),
                 Err(TaskError::Quarantined { .. }) => self.scenario.has_crashes(),
                 Err(TaskError::CommandMissing { .. } | TaskError::NoHostLeft { .. }) => {
