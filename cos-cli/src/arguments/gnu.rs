@@ -95,7 +95,7 @@ const ADVICE: &[(&[&str], &str)] = &[
             "--seqreplace",
             "--slotreplace",
         ],
-        "the replacement strings are fixed: {} {.} {/} {//} {/.} {#} {%} {1} {m}",
+        "the replacement strings are fixed: {} {.} {/} {//} {/.} {#} {%} {1}",
     ),
     (
         &["--trim"],
@@ -267,7 +267,7 @@ const ADVICE: &[(&[&str], &str)] = &[
             "--bf",
             "--rsync-opts",
         ],
-        "files are not copied by this version; use a directory that the hosts share, and {m} for its path there",
+        "files are not copied by this version; use a directory that the hosts share",
     ),
     (
         &["--tmpdir", "--tempdir"],

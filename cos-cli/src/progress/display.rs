@@ -143,6 +143,11 @@ impl Display {
         self.view.set_total(total);
     }
 
+    /// No job starts before every host is up: nothing is said of going on without one.
+    pub fn require_all_hosts(&mut self) {
+        self.view.require_all_hosts();
+    }
+
     /// The run ends before its time, or sooner than that: the word before the bar changes.
     pub fn set_phase(&mut self, phase: Phase) {
         self.view.set_phase(phase);
@@ -204,6 +209,7 @@ impl Display {
         self.reporter.leave_out_failures(described.len());
         let mut statements = vec![Statement::Blank];
         statements.extend(described.into_iter().map(Statement::Message));
+        statements.retain(|statement| self.reporter.is_wanted(statement));
         self.say(&statements);
     }
 

@@ -56,13 +56,13 @@ impl RecordError {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
+        let is_state = state_directory().is_some_and(|state| self.path.starts_with(state));
         match self.source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded if is_state => {
                 Some("make room, or set XDG_STATE_HOME to a directory on another disk")
             }
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-                Some("set XDG_STATE_HOME to a directory that you can write")
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("make room there"),
+            _ if is_state => Some("set XDG_STATE_HOME to a directory that you can write"),
             _ => None,
         }
     }

@@ -117,6 +117,11 @@ impl Conduct {
         Rc::clone(&self.tally)
     }
 
+    /// How many jobs there are in all, once that is known.
+    pub(super) fn total(&self) -> Arc<OnceLock<u64>> {
+        self.input.total_handle()
+    }
+
     /// Runs all jobs, or until something stops the run. What still runs then is cancelled.
     pub(super) async fn run(self) -> Verdict {
         let Self {

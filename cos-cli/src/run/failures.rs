@@ -19,6 +19,8 @@ use crate::progress::text;
 
 /// How many jobs are told of in full. The others have a line each, and their output is in the run directory.
 const MOST_TOLD: usize = 3;
+/// How many jobs are named that were not run.
+const MOST_NOT_RUN: usize = 5;
 /// How many of its last lines are shown of a job.
 const LAST_LINES: usize = 5;
 /// How many of its last bytes are looked at.
@@ -32,6 +34,8 @@ pub(super) struct Failures {
     /// The hosts of the tries that have failed so far, of jobs that are under way.
     tried: HashMap<u64, Vec<String>>,
     told: Vec<Message>,
+    /// The first jobs that found no host.
+    not_run: Vec<String>,
 }
 
 impl Failures {
@@ -53,6 +57,12 @@ impl Failures {
     ) {
         let tried = self.tried.remove(&sequence).unwrap_or_default();
         let Err(error) = outcome else { return };
+        if let TaskError::NoHostLeft { .. } | TaskError::CommandMissing { .. } = error
+            && self.not_run.len() < MOST_NOT_RUN
+        {
+            let command = shortened(&job.command);
+            self.not_run.push(format!("#{sequence} {command}"));
+        }
         if self.told.len() >= MOST_TOLD {
             return;
         }
@@ -65,6 +75,24 @@ impl Failures {
             message = message.cause(words);
         }
         self.told.push(message);
+    }
+
+    /// The jobs that were not run since no host was left for them, so many in all.
+    pub(super) fn not_run(&self, number: u64) -> Option<Message> {
+        if self.not_run.is_empty() {
+            return None;
+        }
+        let jobs = if number == 1 { "job was" } else { "jobs were" };
+        let mut message = Message::error(format_args!("{number} {jobs} not run"));
+        for job in &self.not_run {
+            message = message.cause(job);
+        }
+        Some(match number.saturating_sub(self.not_run.len() as u64) {
+            0 => message,
+            more => message.cause(format_args!(
+                "and {more} more; the joblog has those that were"
+            )),
+        })
     }
 
     /// What is to be told, at the end of the run.
@@ -97,8 +125,13 @@ fn headline(sequence: u64, error: &TaskError, mut tried: Vec<String>) -> Option<
     if tries < 2 {
         return Some(format!("job {sequence} failed on {host}: {how}"));
     }
-    tried.push(host.clone());
-    let hosts = tried.join(", ");
+    let hosts = match tried.iter().all(|other| other == host) {
+        true => format!("on {host}"),
+        false => {
+            tried.push(host.clone());
+            tried.join(", ")
+        }
+    };
     Some(format!(
         "job {sequence} failed on all {tries} tries ({hosts}): {how}"
     ))

@@ -68,7 +68,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<u8, Failure> {
 }
 
 async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure> {
-    if plan.input.is_empty_soon().await {
+    let is_empty = plan.input.is_empty_soon().await;
+    if let Some(error) = plan.input.take_early_failure() {
+        return Err(plan::of_source(error));
+    }
+    if is_empty {
         let message = Message::error("no jobs: the input is empty");
         return Err(Failure::Said {
             message,
@@ -100,6 +104,9 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
     let mut run_file = RunFile::of_process(directory.id(), hosts.clone(), jiff::Timestamp::now());
     run_file.write(&directory.run_file()).map_err(of_record)?;
     let display = Rc::new(RefCell::new(display(arguments, &plan, &directory)));
+    for note in plan.notes.drain(..) {
+        display.borrow_mut().message(note);
+    }
     let (standard, jsonl) = standard(arguments, &display)?;
     let records = records(arguments, &directory, &mut plan)?;
     let options = OutputOptions {
@@ -136,6 +143,7 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
         stopped.clone(),
     );
     if arguments.require_all_hosts {
+        display.borrow_mut().require_all_hosts();
         let (mut watching, readiness) = ReadinessWatch::new(hosts.len());
         os = os.observe(move |stamped| watching.note(&stamped.event));
         conduct = conduct.after(AllHosts {
@@ -144,6 +152,7 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
         });
     }
     let tally = conduct.tally();
+    let total = conduct.total();
     let finished = tokio::select! {
         verdict = os.run(conduct.run()) => Some(verdict),
         () = left(demands.clone()) => None,
@@ -168,7 +177,13 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
         let ending = by
             .as_deref()
             .map_or(Ending::Complete, |by| Ending::Stopped { by });
-        let failures = sinks.borrow_mut().take_failures();
+        let mut failures = sinks.borrow_mut().take_failures();
+        if stop == Some(Stop::NoHost) {
+            let untouched = total
+                .get()
+                .map_or(0, |total| total.saturating_sub(tally.total()));
+            failures.extend(sinks.borrow_mut().jobs_not_run(tally.not_run + untouched));
+        }
         let mut display = display.borrow_mut();
         display.describe_failures(failures);
         display.finish(clock::now(), ending);

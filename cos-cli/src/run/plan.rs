@@ -28,6 +28,8 @@ pub(super) struct Plan {
     /// The directory that jobs start in, where it is to be this machine's.
     pub(super) directory: Option<PathBuf>,
     pub(super) environment: Vec<(OsString, OsString)>,
+    /// What the user should know of it, once it is sure that it begins.
+    pub(super) notes: Vec<Message>,
 }
 
 impl Plan {
@@ -49,7 +51,7 @@ impl Plan {
             .collect();
         let template = Template::command(&words, &names);
         if template.needs_mapping() {
-            let message = Message::error("`{m}` is not known yet").hint(
+            let message = Message::error("`{m}` is not known to this release").hint(
                 "a path below the current directory is the same on every host that shares it",
             );
             return Err(Failure::usage(message));
@@ -79,7 +81,9 @@ impl Plan {
             output_limit: arguments.output.max_output.0,
             records: JobRecords::default(),
         };
+        let notes = [this_machine(&inventory), functions(arguments, &inventory)];
         Ok(Self {
+            notes: notes.into_iter().flatten().collect(),
             policy: policy(arguments),
             config: config(arguments, &inventory),
             directory: directory(arguments)?,
@@ -103,20 +107,6 @@ fn inventory(arguments: &RunArguments, palette: Palette) -> Result<Inventory, Fa
             text: error.render(palette == Palette::COLORED),
             exit_code: error.exit_code(),
         })?;
-    if let Source::ThisMachine { .. } = inventory.source
-        && !arguments.messages.quiet
-    {
-        let slots: Vec<_> = inventory
-            .hosts
-            .iter()
-            .map(|host| slots_text(host.slots))
-            .collect();
-        let slots = slots.join(", ");
-        Message::note(format!(
-            "no hosts.toml found; running on this computer only, {slots}"
-        ))
-        .print(palette);
-    }
     for host in &mut inventory.hosts {
         if let Some(nice) = arguments.job.nice {
             host.nice = nice;
@@ -126,6 +116,41 @@ fn inventory(arguments: &RunArguments, palette: Palette) -> Result<Inventory, Fa
         }
     }
     Ok(inventory)
+}
+
+/// That there is no hosts.toml, which may have been meant to be here.
+fn this_machine(inventory: &Inventory) -> Option<Message> {
+    let Source::ThisMachine { .. } = inventory.source else {
+        return None;
+    };
+    let slots: Vec<_> = inventory
+        .hosts
+        .iter()
+        .map(|host| slots_text(host.slots))
+        .collect();
+    let slots = slots.join(", ");
+    let text = format!("no hosts.toml found; running on this computer only, {slots}");
+    Some(Message::note(text))
+}
+
+/// That a shell function reaches no job whose shell is not bash: others drop variables of such names.
+fn functions(arguments: &RunArguments, inventory: &Inventory) -> Option<Message> {
+    let is_function = |entry: &&EnvironmentEntry| match entry {
+        EnvironmentEntry::Inherit(name) => std::env::var_os(function_variable(name)).is_some(),
+        EnvironmentEntry::Set(..) => false,
+    };
+    let function = arguments.job.env.iter().find(is_function)?;
+    let host = inventory
+        .enabled()
+        .find(|host| !host.shell.ends_with("bash"))?;
+    let (name, shell) = (function.name(), &host.shell);
+    let text = format!("{name} is a function of bash; {shell}, which runs the jobs, may drop it");
+    Some(Message::warning(text).hint("--shell bash"))
+}
+
+/// How bash exports a function.
+fn function_variable(name: &str) -> String {
+    format!("BASH_FUNC_{name}%%")
 }
 
 fn slots_text(slots: SlotCount) -> String {
@@ -213,9 +238,7 @@ fn environment(arguments: &RunArguments) -> Result<Vec<(OsString, OsString)>, Fa
         match entry {
             EnvironmentEntry::Set(name, value) => variables.push((name.into(), value.clone())),
             EnvironmentEntry::Inherit(name) => {
-                // How bash exports a function.
-                let function = format!("BASH_FUNC_{name}%%");
-                let found: Vec<_> = [name.clone(), function]
+                let found: Vec<_> = [name.clone(), function_variable(name)]
                     .into_iter()
                     .filter_map(|name| Some((name.clone().into(), std::env::var_os(name)?)))
                     .collect();

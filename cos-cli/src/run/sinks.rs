@@ -133,9 +133,10 @@ impl Sinks {
                 ..
             } => {
                 let sequence = index + 1;
-                let logged = self.log_event(stamped);
                 let ended = self.ended(*task, sequence, *host, *tries, outcome);
+                // With `--format jsonl`, a job's output stands before its end.
                 let shown = self.router.end(sequence);
+                let logged = self.log_event(stamped);
                 self.jobs.forget(sequence);
                 logged?;
                 ended?;
@@ -221,6 +222,11 @@ impl Sinks {
     /// The failed jobs that are told in full.
     pub(super) fn take_failures(&mut self) -> Vec<Message> {
         self.failures.take()
+    }
+
+    /// The jobs, so many in all, that were not run since no host was left for them.
+    pub(super) fn jobs_not_run(&self, number: u64) -> Option<Message> {
+        self.failures.not_run(number)
     }
 
     /// Brings out what is still held back at the end of the run.

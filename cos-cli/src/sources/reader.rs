@@ -81,6 +81,17 @@ impl InputReader {
         }
     }
 
+    /// The error that stands before the first row, if [`is_empty_soon`](Self::is_empty_soon) has met one.
+    pub fn take_early_failure(&mut self) -> Option<SourceError> {
+        match self.peeked.take() {
+            Some(Err(error)) => Some(error),
+            row => {
+                self.peeked = row;
+                None
+            }
+        }
+    }
+
     /// How many rows there are in all, once that is known: at once for arguments, else when the input was read to its end,
     /// which may be long before its last job starts.
     #[must_use]

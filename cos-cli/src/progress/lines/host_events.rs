@@ -8,6 +8,7 @@ use cos_core::job::Exit;
 use cos_core::vm::host::{FailureKind, HostFailure, HostInfo, HostLoss, HostNote};
 use cos_core::wire::message::{AgentNote, DirectoryReport};
 
+use super::gathered::Noise;
 use super::{Once, Reporter, Statement, Trouble, message};
 use crate::message::Message;
 use crate::progress::format::{Amount, Bytes, Coarse, Fine};
@@ -25,7 +26,7 @@ impl Reporter {
             .host(host)
             .map_or_else(|| format!("host {host}"), |host| host.name.clone());
         match &stamped.event {
-            RunEvent::HostUp { info, .. } => self.came_up(host, &name, info, view),
+            RunEvent::HostUp { info, .. } => self.came_up(host, &name, info),
             RunEvent::HostFailed {
                 failure, retry_in, ..
             } => self.failed(host, failure, *retry_in, view),
@@ -73,7 +74,7 @@ impl Reporter {
                 }
                 _ => Vec::new(),
             },
-            RunEvent::HostNote { note, .. } => self.noted(host, &name, note, view),
+            RunEvent::HostNote { note, .. } => self.noted(host, &name, note),
             RunEvent::HostClosed { left, .. } if !left.is_empty() => {
                 let mut warning =
                     Message::warning(format_args!("{name}: not everything is cleaned up"));
@@ -86,13 +87,7 @@ impl Reporter {
         }
     }
 
-    fn came_up(
-        &mut self,
-        host: HostId,
-        name: &str,
-        info: &HostInfo,
-        view: &RunView,
-    ) -> Vec<Statement> {
+    fn came_up(&mut self, host: HostId, name: &str, info: &HostInfo) -> Vec<Statement> {
         let mut statements = Vec::new();
         let report = &info.report;
         let slots = Amount(u64::from(report.slots), "slot");
@@ -131,16 +126,16 @@ impl Reporter {
                 "{name}: removed {things} that an earlier run had left there"
             )));
         }
-        let mut statements: Vec<_> = statements.into_iter().map(Statement::Message).collect();
         if let DirectoryReport::Scratch {
             reason: Some(reason),
             ..
         } = &report.directory
-            && self.first_time(Once::Elsewhere(host))
         {
-            statements.extend(self.note_elsewhere(view, host, reason.clone()));
+            if self.first_time(Once::Elsewhere(host)) {
+                self.elsewhere.add(host, reason.clone());
+            }
         }
-        statements
+        statements.into_iter().map(Statement::Message).collect()
     }
 
     /// Told once for each reason: a host that is tried again fails again.
@@ -227,19 +222,18 @@ impl Reporter {
         )))
     }
 
-    fn noted(
-        &mut self,
-        host: HostId,
-        name: &str,
-        note: &HostNote,
-        view: &RunView,
-    ) -> Vec<Statement> {
+    fn noted(&mut self, host: HostId, name: &str, note: &HostNote) -> Vec<Statement> {
         let told = match note {
             HostNote::IgnoredLines { lines, first } => {
                 if !self.first_time(Once::IgnoredLines(host)) {
                     return Vec::new();
                 }
-                return self.note_noise(view, host, *lines, first.clone());
+                let noise = Noise {
+                    lines: *lines,
+                    first: first.clone(),
+                };
+                self.noisy.add(host, noise);
+                return Vec::new();
             }
             HostNote::Redeployed { path } => Message::warning(format_args!(
                 "{name}: the digest of the cached worker differs; redeployed"
@@ -287,6 +281,7 @@ fn going_on(host: HostId, view: &RunView) -> String {
         .filter(|(_, host)| !host.is_down() && host.state != HostState::Closed)
         .count();
     match left {
+        _ if view.is_held_back() => String::new(),
         0 => String::new(),
         left => format!("; continuing on {left} of {} hosts", view.hosts().len()),
     }

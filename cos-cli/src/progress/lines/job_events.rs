@@ -134,10 +134,11 @@ impl Reporter {
             _ => (None, None),
         };
         let mut statements = Vec::new();
-        if let Some(line) = line {
+        // What a job has written comes after the line that says where jobs run.
+        if line.is_some() || matches!(stamped.event, RunEvent::TaskEnded { .. }) {
             statements.extend(self.announce(view, at, true));
-            statements.push(Statement::Job(line));
         }
+        statements.extend(line.map(Statement::Job));
         if let Some((end, index, host)) = end {
             statements.extend(self.leavings(end, index, host, view));
         }

@@ -3,6 +3,7 @@
 //! A [`Reporter`] turns events into [`Statement`]s. It says a thing once: what happens to every job of a host, or to
 //! a host again and again, is told the first time and counted from then on.
 
+mod gathered;
 mod heartbeat;
 mod host_events;
 mod job;
@@ -18,6 +19,7 @@ use cos_core::event::{RunEvent, Stamped};
 use cos_core::ids::HostId;
 use cos_core::time::Time;
 
+use self::gathered::{Gathered, Noise};
 use self::job::JobLine;
 use self::starting::Announcement;
 use super::facts::JobLabels;
@@ -39,6 +41,10 @@ const MAX_FAILURES_NAMED: usize = 5;
 pub(super) struct Reporter {
     settings: Settings,
     announcement: Announcement,
+    /// Hosts where the run's directory is not the client's, and why not.
+    elsewhere: Gathered<String>,
+    /// Hosts whose logins print text.
+    noisy: Gathered<Noise>,
     /// The trouble of each host that has one, as it was told.
     troubles: BTreeMap<HostId, Trouble>,
     /// What was told and need not be told again.
@@ -78,6 +84,8 @@ impl Reporter {
         Self {
             settings,
             announcement: Announcement::default(),
+            elsewhere: Gathered::default(),
+            noisy: Gathered::default(),
             troubles: BTreeMap::new(),
             told_once: BTreeSet::new(),
             failures: Vec::new(),

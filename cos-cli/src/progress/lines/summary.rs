@@ -34,7 +34,7 @@ impl Reporter {
             return Vec::new();
         }
         // A run may be over before every host was heard of.
-        let mut statements = self.notes_of_all(view);
+        let mut statements = self.tell_gathered(view, now, true);
         statements.extend(self.summary_of_leavings());
         let counts = view.counts();
         // A run that stops early leaves jobs that were never handed out.

@@ -37,6 +37,8 @@ pub struct RunView {
     started: Time,
     phase: Phase,
     total: Option<u64>,
+    /// Whether jobs wait for every host.
+    all_hosts_required: bool,
     cores: u32,
     counts: Counts,
     hosts: Vec<HostView>,
@@ -70,6 +72,7 @@ impl RunView {
             started: now,
             phase: Phase::Running,
             total: facts.total,
+            all_hosts_required: false,
             cores: facts.cores.max(1),
             counts: Counts::default(),
             hosts,
@@ -111,6 +114,19 @@ impl RunView {
     /// The input has been read to its end: there are so many jobs in all.
     pub fn set_total(&mut self, total: u64) {
         self.total = Some(total);
+    }
+
+    /// No job starts before every host is up.
+    pub fn require_all_hosts(&mut self) {
+        self.all_hosts_required = true;
+    }
+
+    /// Whether no job starts, since hosts are missing that all have to be there.
+    pub fn is_held_back(&self) -> bool {
+        self.all_hosts_required
+            && self.counts.settled() == 0
+            && self.running() == 0
+            && !self.hosts.iter().all(HostView::is_up)
     }
 
     /// How many jobs came to which end.
