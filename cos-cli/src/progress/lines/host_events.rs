@@ -130,10 +130,9 @@ impl Reporter {
             reason: Some(reason),
             ..
         } = &report.directory
+            && self.first_time(Once::Elsewhere(host))
         {
-            if self.first_time(Once::Elsewhere(host)) {
-                self.elsewhere.add(host, reason.clone());
-            }
+            self.elsewhere.add(host, reason.clone());
         }
         statements.into_iter().map(Statement::Message).collect()
     }
