@@ -4,6 +4,7 @@ mod descriptors;
 mod error;
 mod mirrors;
 mod preparation;
+mod proofs;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,12 +19,13 @@ use cos_core::vm::agent::{AgentHost, AgentVm};
 use cos_core::vm::host::HostSpec as KernelHost;
 use cos_core::vm::local::LocalLauncher;
 use cos_core::vm::{VirtualMachine, VmCommand, VmEvent};
-use cos_storage::PlantedToken;
+use cos_core::wire::message::Preparation;
 
 pub use self::error::SshVmError;
 use self::mirrors::Mirrors;
 pub use self::preparation::StartDirectory;
 use self::preparation::{Common, existing_directory, preparation};
+use self::proofs::{Proofs, ProvingLauncher};
 use crate::deploy::{Worker, Workers};
 use crate::inventory::{HostSpec, Inventory, LocalStorage};
 use crate::launcher::SshLauncher;
@@ -34,8 +36,7 @@ use crate::session::{Admission, ControlDirectory, Reach};
 /// No host is reached before it is asked to [connect](VmCommand::Connect). Hosts named `local` need no ssh.
 pub struct SshVm {
     machine: AgentVm,
-    /// Hosts look for them whenever they connect.
-    _tokens: Vec<PlantedToken>,
+    proofs: Arc<Proofs>,
 }
 
 impl SshVm {
@@ -64,11 +65,27 @@ impl VirtualMachine for SshVm {
     }
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<VmEvent>> {
-        self.machine.poll_event(context)
+        let event = self.machine.poll_event(context);
+        if let Poll::Ready(Some(
+            VmEvent::Up { host, .. }
+            | VmEvent::Failed { host, .. }
+            | VmEvent::Lost { host, .. }
+            | VmEvent::Closed { host, .. },
+        )) = &event
+        {
+            self.proofs.end(*host);
+        }
+        event
     }
 
     fn shutdown(&mut self, grace: Duration, limit: Duration) {
         self.machine.shutdown(grace, limit);
+    }
+}
+
+impl Drop for SshVm {
+    fn drop(&mut self) {
+        self.proofs.close();
     }
 }
 
@@ -117,8 +134,8 @@ impl SshVmBuilder<'_> {
         self
     }
 
-    /// Makes the machine. It may write token files in shared directories, which go with the machine, and raise this
-    /// process's soft limit of open files if there are many ssh hosts.
+    /// Makes the machine. It may write token files in shared directories, which are there while hosts connect and never
+    /// longer than the machine, and raise this process's soft limit of open files if there are many ssh hosts.
     ///
     /// # Errors
     ///
@@ -155,10 +172,21 @@ impl SshVmBuilder<'_> {
             true => None,
             false => Some(SshParts::new(self.inventory, self.workers, hosts.len())?),
         };
+        let preparations: Vec<Preparation> = (0..)
+            .map(HostId)
+            .zip(&hosts)
+            .map(|(id, host)| preparation(&common, id, host))
+            .collect();
+        let tokens = common.token.into_iter().chain(common.entry_tokens);
+        let proofs = Arc::new(Proofs::new(tokens.flatten().collect()));
         let mut agent_hosts = Vec::new();
-        for (id, host) in (0..).map(HostId).zip(hosts) {
+        for ((id, host), preparation) in (0..).map(HostId).zip(hosts).zip(preparations) {
             let launcher: Box<dyn Launcher> = match &ssh {
-                Some(ssh) if !host.name.is_local() => Box::new(ssh.launcher(host)),
+                Some(ssh) if !host.name.is_local() => Box::new(ProvingLauncher {
+                    ssh: ssh.launcher(host),
+                    host: id,
+                    proofs: Arc::clone(&proofs),
+                }),
                 _ => Box::new(self.local.clone()),
             };
             agent_hosts.push(AgentHost {
@@ -168,19 +196,11 @@ impl SshVmBuilder<'_> {
                     max_load: host.max_load,
                 },
                 launcher,
-                preparation: preparation(&common, id, host),
+                preparation,
             });
         }
         let machine = AgentVm::new(agent_hosts).map_err(|source| SshVmError::Start { source })?;
-        Ok(SshVm {
-            machine,
-            _tokens: common
-                .token
-                .into_iter()
-                .chain(common.entry_tokens)
-                .flatten()
-                .collect(),
-        })
+        Ok(SshVm { machine, proofs })
     }
 }
 

@@ -68,9 +68,14 @@ fn a_directory_is_used_under_the_paths_that_hosts_have_for_it() {
         assert_eq!(tokens(&project), 1);
         for (host, path) in [(FIRST, project.clone()), (HostId(1), net.join("project"))] {
             assert_eq!(found(&mut machine, host).await, (path, None));
+            // The token is there while a host looks, and no job sees it.
+            assert_eq!(tokens(&project), 0);
             let read = run_line(&mut machine, host, "cat input; echo $COS_HOST >>seen").await;
             assert_eq!(read, "1\n");
         }
+        // A host that comes back proves it again.
+        disconnect(&mut machine, FIRST).await;
+        assert_eq!(found(&mut machine, FIRST).await, (project.clone(), None));
     });
     let seen = fs::read_to_string(project.join("seen")).unwrap();
     assert_eq!(seen, "same\nelsewhere\n");

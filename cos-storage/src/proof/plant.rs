@@ -39,8 +39,10 @@ use crate::suffix::Suffix;
 pub struct PlantedToken {
     token: Token,
     place: PathBuf,
-    /// The directory that holds the file, until the file is removed.
-    holder: Option<OwnedFd>,
+    /// The directory that holds the file.
+    holder: OwnedFd,
+    /// This process, where it knows itself: a later run asks whether it still lives.
+    owner: Option<Owner>,
 }
 
 impl PlantedToken {
@@ -63,10 +65,10 @@ impl PlantedToken {
         }
         let mut tried = Vec::new();
         for place in places(&directory, &root) {
-            match plant_in(&place, &directory, owner.as_ref()) {
+            match plant_in(&place, &directory, owner.clone()) {
                 Ok(planted) => {
-                    if let (Some(holder), Some(owner)) = (&planted.holder, &owner) {
-                        sweep(holder, owner);
+                    if let Some(owner) = &owner {
+                        sweep(&planted.holder, owner);
                     }
                     return Ok(planted);
                 }
@@ -94,17 +96,37 @@ impl PlantedToken {
     /// # Errors
     ///
     /// What the system said; the file then stays. That it is gone already is no error.
-    pub fn remove(mut self) -> io::Result<()> {
-        self.remove_file()
+    pub fn remove(self) -> io::Result<()> {
+        self.take_away()
     }
 
-    fn remove_file(&mut self) -> io::Result<()> {
-        let Some(holder) = self.holder.take() else {
-            return Ok(());
-        };
-        match unlinkat(holder, self.token.file_name(), AtFlags::empty()) {
+    /// Removes the token file for the time being: nothing can be proven until [`PlantedToken::put_back`].
+    ///
+    /// # Errors
+    ///
+    /// As [`PlantedToken::remove`].
+    pub fn take_away(&self) -> io::Result<()> {
+        match unlinkat(&self.holder, self.token.file_name(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Writes the token file again after [`PlantedToken::take_away`], the very same. That it is there already is no
+    /// error.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; nothing can be proven then.
+    pub fn put_back(&self) -> io::Result<()> {
+        match self.write() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => {
+                // Half a token would be taken for a forged one.
+                let _ = self.take_away();
+                Err(error)
+            }
+            Ok(()) => Ok(()),
         }
     }
 }
@@ -112,7 +134,7 @@ impl PlantedToken {
 impl Drop for PlantedToken {
     fn drop(&mut self) {
         // Whoever wants to know of a failure calls `remove`.
-        let _ = self.remove_file();
+        let _ = self.take_away();
     }
 }
 
@@ -151,7 +173,7 @@ fn summary(tried: &[(String, String)]) -> String {
 pub(super) fn plant_in(
     place: &Path,
     directory: &Path,
-    owner: Option<&Owner>,
+    owner: Option<Owner>,
 ) -> io::Result<PlantedToken> {
     let common = common_ancestor(place, directory);
     let token = Token::random(suffix(directory, common)?, suffix(place, common)?)?;
@@ -166,29 +188,27 @@ pub(super) fn plant_in(
     let planted = PlantedToken {
         token,
         place: place.to_owned(),
-        holder: Some(holder),
+        holder,
+        owner,
     };
-    planted.write(owner)?; // on failure the drop removes what there is
+    planted.write()?; // on failure the drop removes what there is
     Ok(planted)
 }
 
 impl PlantedToken {
     /// Returns when the content has reached the file's server.
-    fn write(&self, owner: Option<&Owner>) -> io::Result<()> {
-        let Some(holder) = &self.holder else {
-            return Ok(());
-        };
+    fn write(&self) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         // For the own user only: with the secret, others could forge the proof.
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(
-            holder,
+            &self.holder,
             self.token.file_name(),
             flags | OFlags::CLOEXEC,
             mode,
         )?;
         let mut file = File::from(file);
-        let owner = owner.map(Owner::to_text).unwrap_or_default();
+        let owner = self.owner.as_ref().map(Owner::to_text).unwrap_or_default();
         file.write_all((self.token.content() + &owner).as_bytes())?;
         file.sync_all()
     }

@@ -66,6 +66,15 @@ fn the_file_is_private_and_goes_away() {
     let planted = PlantedToken::plant(&top, &top).unwrap();
     fs::remove_file(planted.path()).unwrap();
     planted.remove().unwrap();
+
+    let planted = PlantedToken::plant(&top, &top).unwrap();
+    planted.put_back().unwrap();
+    planted.take_away().unwrap();
+    assert!(!planted.token().check(&top).is_proven());
+    planted.take_away().unwrap();
+    planted.put_back().unwrap();
+    assert_eq!(planted.token().check(&top), Verdict::Proven);
+    drop(planted);
     drop(PlantedToken::plant(&top, &top).unwrap());
     assert_eq!(fs::read_dir(&top).unwrap().count(), 0);
 }
