@@ -198,3 +198,53 @@ fn a_job_that_kills_its_whole_process_group_has_failed_alone() {
     assert_eq!((log.job(2).exit, log.job(2).signal), (0, 9));
     assert_eq!(fixture.host("ws01").connections(), 1);
 }
+
+#[test]
+fn hosts_that_are_lost_again_and_again() {
+    /// How many jobs are handed in after each loss.
+    const MORE: u64 = 20;
+    let fixture = Fixture::of(3);
+    let mut cos = fixture.run(&["sleep 0.05; echo {}"]).open_input().start();
+    let mut jobs = 0;
+    let mut hand_in = |cos: &mut Running<'_>| {
+        let lines = (jobs + 1..=jobs + MORE).map(|number| format!("{number}\n"));
+        cos.write(lines.collect::<String>());
+        jobs += MORE;
+        jobs
+    };
+    hand_in(&mut cos);
+    for host in &fixture.hosts {
+        cos.wait_for("an agent", |_| has_process(host, "cos-agent"));
+    }
+    for round in 0..3 {
+        for (fault, host) in fixture.hosts.iter().enumerate() {
+            let again = format!("{} is up again", host.name());
+            let before = cos.stderr().matches(&again).count();
+            match (round + fault) % 3 {
+                0 => {
+                    host.kill().unwrap();
+                    host.start_sshd().unwrap();
+                }
+                1 => host.drop_connections(),
+                _ => kill_process(process(host, "cos-agent"), Signal::KILL).unwrap(),
+            }
+            hand_in(&mut cos);
+            cos.wait_for(&again, |cos| cos.stderr().matches(&again).count() > before);
+        }
+    }
+    let jobs = hand_in(&mut cos);
+    cos.end_input();
+    let ran = cos.end().exited(0);
+    let printed = sorted_lines(&ran.stdout);
+    assert_eq!(
+        printed,
+        sorted_numbers(1, u32::try_from(jobs).unwrap()),
+        "{}",
+        ran.story()
+    );
+    fixture.latest_run().job_log().has_each_once(1, jobs);
+}
+
+fn has_process(host: &TestHost, name: &str) -> bool {
+    host.processes().iter().any(|process| process.name == name)
+}

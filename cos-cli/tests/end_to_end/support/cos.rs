@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::fixture::PROGRAM;
 use super::{DEADLINE, Fixture, LOOK_AGAIN};
 
 /// A `cos` that is not started yet.
@@ -357,7 +358,11 @@ fn story(words: &str, stdout: &[u8], stderr: &str) -> String {
 
 /// The command line, as somebody would read it.
 fn words_of(command: &Command) -> String {
-    let words = command.get_args().map(|word| format!(" {word:?}"));
+    let words = command
+        .get_args()
+        .skip_while(|word| *word != PROGRAM)
+        .skip(1);
+    let words = words.map(|word| format!(" {word:?}"));
     format!("cos{}", words.collect::<String>())
 }
 

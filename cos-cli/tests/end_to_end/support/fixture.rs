@@ -8,6 +8,9 @@ use cos_testlab::{BrokenHost, HostBuilder, Lab, TestHost};
 
 use super::{Cos, RunDirectory};
 
+/// The program under test.
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_cos");
+
 /// A lab with hosts and the hosts.toml that names them, in the client's home and so in its current directory.
 pub(crate) struct Fixture {
     pub(crate) lab: Lab,
@@ -104,19 +107,23 @@ impl Fixture {
 
     /// As [`Fixture::run`], with hang-ups ignored as by `nohup`.
     pub(crate) fn run_by_nohup<W: AsRef<std::ffi::OsStr>>(&self, words: &[W]) -> Cos<'_> {
-        let mut command = self.lab.command("nohup");
-        command.args([env!("CARGO_BIN_EXE_cos"), "run"]);
-        Cos::new(self, command).args(words)
+        let command = self.command(&["--default-signal=INT,TERM", "--ignore-signal=HUP"]);
+        Cos::new(self, command).args(&["run"]).args(words)
     }
 
     /// `cos` with these words.
     pub(crate) fn cos<W: AsRef<std::ffi::OsStr>>(&self, words: &[W]) -> Cos<'_> {
-        Cos::new(self, self.command()).args(words)
+        let command = self.command(&["--default-signal=INT,TERM,HUP"]);
+        Cos::new(self, command).args(words)
     }
 
-    /// The command `cos` in the client's environment.
-    pub(crate) fn command(&self) -> Command {
-        self.lab.command(env!("CARGO_BIN_EXE_cos"))
+    /// The command `cos` in the client's environment. What signals do is said, since tests that run in the background
+    /// of a script would hand on that Ctrl-C is ignored.
+    fn command(&self, signals: &[&str]) -> Command {
+        // Not found in `PATH`, which a test may change.
+        let mut command = self.lab.command("/usr/bin/env");
+        command.args(signals).arg(PROGRAM);
+        command
     }
 
     /// What the latest run has recorded.
