@@ -169,7 +169,11 @@ fn no_token_stays_however_a_run_ends() {
                 // Two signals of a kind that come at once are one.
                 cos.wait_for_stderr("finishing");
             }
-            cos.signal(*signal);
+            match count {
+                0 | 1 => cos.signal(*signal),
+                // No job runs that would hold up the end that the second one asked for.
+                _ => cos.signal_if_there(*signal),
+            }
         }
         cos.end_unchecked().exited(code);
         assert_eq!(tokens(&directory), 0, "{signals:?}");
