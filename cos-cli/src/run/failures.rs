@@ -90,7 +90,7 @@ impl Failures {
         Some(match number.saturating_sub(self.not_run.len() as u64) {
             0 => message,
             more => message.cause(format_args!(
-                "and {more} more; the joblog has those that were"
+                "and {more} more, which the joblog does not have"
             )),
         })
     }

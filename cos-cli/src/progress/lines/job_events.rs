@@ -135,7 +135,14 @@ impl Reporter {
         };
         let mut statements = Vec::new();
         // What a job has written comes after the line that says where jobs run.
-        if line.is_some() || matches!(stamped.event, RunEvent::TaskEnded { .. }) {
+        let has_run = matches!(
+            &stamped.event,
+            RunEvent::TaskEnded {
+                attempt: Some(_),
+                ..
+            }
+        );
+        if line.is_some() || has_run {
             statements.extend(self.announce(view, at, true));
         }
         statements.extend(line.map(Statement::Job));

@@ -133,7 +133,9 @@ impl Reporter {
             Statement::Message(message) => {
                 self.settings.detail > Detail::Quiet || message.severity() == Severity::Error
             }
-            Statement::Run { .. } | Statement::Blank => self.settings.detail > Detail::Quiet,
+            Statement::Run { .. } | Statement::Heading { .. } | Statement::Blank => {
+                self.settings.detail > Detail::Quiet
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use cos_core::time::Time;
 
 use super::{Reporter, Statement};
 use crate::progress::format::Amount;
-use crate::progress::line::{Line, Tone};
+use crate::progress::line::Line;
 use crate::progress::model::{HostState, HostView, RunView};
 
 /// So long after the first host is up the others are waited for, so that one line can tell of all.
@@ -84,9 +84,8 @@ fn starting(view: &RunView) -> Statement {
         (down, coming) => format!(", {down} down, {coming} connecting"),
     });
     body.push(')');
-    Statement::Run {
+    Statement::Heading {
         label: "Starting",
-        tone: Tone::Good,
         body: Line::new().plain(body),
     }
 }

@@ -22,6 +22,13 @@ pub(in crate::progress) enum Statement {
         /// What follows.
         body: Line,
     },
+    /// The same, where it matters not how far the run is.
+    Heading {
+        /// `Starting`.
+        label: &'static str,
+        /// What follows.
+        body: Line,
+    },
     /// An error, a warning or a note.
     Message(Message),
     /// Nothing but a line feed.
@@ -54,6 +61,10 @@ impl Statement {
         let (label, tone) = match self {
             Self::Job(job) => (job.label, job.tone),
             Self::Run { label, tone, .. } => (*label, *tone),
+            Self::Heading { label, body } => {
+                let head = Line::labelled(Tone::Good, label);
+                return head.render(form.palette) + &body.render(form.palette) + "\n";
+            }
             Self::Message(message) => return message.render(form.palette),
             Self::Blank => return "\n".to_owned(),
         };
@@ -67,7 +78,7 @@ impl Statement {
         let body = match self {
             Self::Job(job) => job.body(form.columns, head.width()),
             Self::Run { body, .. } => body.clone(),
-            Self::Message(_) | Self::Blank => Line::new(),
+            Self::Heading { .. } | Self::Message(_) | Self::Blank => Line::new(),
         };
         let mut text = head.render(form.palette);
         text.push_str(&body.render(form.palette));
