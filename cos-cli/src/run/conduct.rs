@@ -253,11 +253,14 @@ impl State {
         match demand.urgency {
             Urgency::Go => Next::Go,
             Urgency::Finish => {
-                let message = Message::note(match under_way {
-                    1 => "finishing 1 job; again to stop it".to_owned(),
-                    number => format!("finishing {number} jobs; again to stop them"),
-                });
-                self.display.borrow_mut().message(message);
+                let finishing = match under_way {
+                    0 => None,
+                    1 => Some("finishing 1 job; again to stop it".to_owned()),
+                    number => Some(format!("finishing {number} jobs; again to stop them")),
+                };
+                if let Some(text) = finishing {
+                    self.display.borrow_mut().message(Message::note(text));
+                }
                 self.stop_soon(Stop::Signal(signal))
             }
             Urgency::End | Urgency::Leave => {

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::fixture::PROGRAM;
@@ -167,15 +166,6 @@ impl Running<'_> {
     pub(crate) fn signal(&self, signal: Signal) {
         let group = Pid::from_raw(self.pid()).expect("a process id");
         kill_process_group(group, signal).expect("cos is there");
-    }
-
-    /// The same to a run that may have ended already, as one that was asked to twice.
-    pub(crate) fn signal_if_there(&self, signal: Signal) {
-        let group = Pid::from_raw(self.pid()).expect("a process id");
-        match kill_process_group(group, signal) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => panic!("cannot signal cos: {error}"),
-        }
     }
 
     /// Its standard output until now.
