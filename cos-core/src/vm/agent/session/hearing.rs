@@ -109,7 +109,7 @@ impl Session<'_> {
         let Some(window) = self.windows.get_mut(&attempt) else {
             return Ok(());
         };
-        window.open = window.open.checked_sub(bytes.len() as u64).ok_or_else(|| {
+        *window = window.checked_sub(bytes.len() as u64).ok_or_else(|| {
             protocol(format!(
                 "protocol error: more output of {attempt} than was granted"
             ))

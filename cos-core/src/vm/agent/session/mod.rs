@@ -25,13 +25,10 @@ use crate::vm::{VmCommand, VmEvent};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::frame::{CHUNK, FrameReader};
 use crate::wire::link::Link;
-use crate::wire::message::{ClientHello, OUTPUT_WINDOW, Preparation, Sequence, ToAgent};
+use crate::wire::message::{ClientHello, Preparation, Sequence, ToAgent};
 
 /// Acknowledge at the latest after so many messages, so that an agent keeps few of them.
 const ACKNOWLEDGE_AFTER: u64 = 256;
-
-/// Grant output credit in pieces of a quarter window: small outputs cost no message at all.
-const CREDIT_STEP: u64 = OUTPUT_WINDOW / 4;
 
 /// How long after its own grace an agent may take to say goodbye (5 s).
 const BYE_LIMIT: Duration = Duration::from_secs(5);
@@ -82,7 +79,8 @@ pub(in crate::vm::agent) struct Session<'a> {
     heard: Time,
     told_silent: bool,
     round_trip: Option<Duration>,
-    windows: HashMap<AttemptId, OutputWindow>,
+    /// How many more bytes of output each attempt may send. The kernel grants them in steps.
+    windows: HashMap<AttemptId, u64>,
 }
 
 impl<'a> Session<'a> {
@@ -274,12 +272,6 @@ impl<'a> Session<'a> {
     fn failed(&self, stage: Stage, loss: &HostLoss) -> SessionEnd {
         SessionEnd::Failed(loss::before_up(self.name, stage, loss))
     }
-}
-
-/// How much more output of an attempt the agent may send, and how much of what came was consumed and not yet granted anew.
-struct OutputWindow {
-    open: u64,
-    consumed: u64,
 }
 
 /// Why the conversation stopped.

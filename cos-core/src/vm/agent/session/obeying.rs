@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
-    BYE_LIMIT, Break, CREDIT_STEP, OutputWindow, Phase, Session, SessionEnd, protocol, stamp,
-};
+use super::{BYE_LIMIT, Break, Phase, Session, SessionEnd, protocol, stamp};
 use crate::clock;
 use crate::ids::AttemptId;
 use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals};
@@ -38,11 +36,7 @@ impl Session<'_> {
                     Err(FrameError::TooLong { claimed }) => self.refuse(attempt, claimed),
                     Err(error) => return Err(protocol(error)),
                     Ok(()) => {
-                        let window = OutputWindow {
-                            open: OUTPUT_WINDOW,
-                            consumed: 0,
-                        };
-                        self.windows.insert(attempt, window);
+                        self.windows.insert(attempt, OUTPUT_WINDOW);
                     }
                 }
                 Ok(())
@@ -85,12 +79,7 @@ impl Session<'_> {
         let Some(window) = self.windows.get_mut(&attempt) else {
             return Ok(());
         };
-        window.consumed += bytes;
-        if window.consumed < CREDIT_STEP {
-            return Ok(());
-        }
-        let bytes = std::mem::take(&mut window.consumed);
-        window.open += bytes;
+        *window = window.saturating_add(bytes);
         self.say(ToAgent::Credit { attempt, bytes })
     }
 
