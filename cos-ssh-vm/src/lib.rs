@@ -35,4 +35,4 @@ pub mod session;
 pub mod ssh;
 mod ssh_vm;
 
-pub use ssh_vm::{SshVm, SshVmBuilder, SshVmError, StartDirectory};
+pub use ssh_vm::{Mirrors, SshVm, SshVmBuilder, SshVmError, StartDirectory};

@@ -215,6 +215,7 @@ mod tests {
             row: Row::default(),
             command: b"sim.sh c188.net".to_vec(),
             tag: None,
+            to_map: None,
         }
     }
 

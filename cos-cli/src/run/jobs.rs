@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use cos_core::ids::ClassId;
 use cos_core::job::{CommandEnd, CommandJob, Job, JobDirectory, Needs};
 
+use super::mapping::Mapping;
 use crate::sources::Row;
-use crate::template::{BindError, Template};
+use crate::template::{BindError, BoundCommand, CompleteError, Template};
 
 /// How many classes of commands are told apart when every line is a command of its own.
 const CLASSES: u64 = 4096;
@@ -24,6 +24,32 @@ pub(super) struct JobRecord {
     pub(super) command: Vec<u8>,
     /// What begins each line of its output, with `--tag`.
     pub(super) tag: Option<Vec<u8>>,
+    /// Its command with paths of this machine, where they are to be named as its host sees them.
+    pub(super) to_map: Option<BoundCommand>,
+}
+
+/// Why a row makes no job.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobError {
+    /// A value stands where no quoting makes it data.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// No host sees the path of a `{m}`.
+    #[error("{0}")]
+    Unmapped(String),
+}
+
+impl JobError {
+    /// What the user can do about it.
+    pub(super) fn hint(&self) -> String {
+        match self {
+            Self::Bind(error) => error.hint(),
+            Self::Unmapped(_) => {
+                "`{m}` is for files that the hosts share: `mirrored_storage` in hosts.toml"
+                    .to_owned()
+            }
+        }
+    }
 }
 
 /// The records of the jobs under way, by their sequence numbers: bounded, since jobs are pulled only as slots free up.
@@ -64,21 +90,26 @@ pub(super) struct JobFactory {
     pub(super) output_limit: u64,
     /// Where records go.
     pub(super) records: JobRecords,
+    /// Where this machine's files are on the hosts, if a command has paths to be mapped.
+    pub(super) mapping: Option<Rc<Mapping>>,
 }
 
 impl JobFactory {
     /// The job of a row.
     ///
     /// # Errors
-    /// [`BindError`] when a value stands where no quoting makes it data.
-    pub(super) fn job(&self, sequence: u64, row: Row) -> Result<Job<CommandEnd, u64>, BindError> {
+    /// [`JobError`] when a value stands where no quoting makes it data, or no host sees a path.
+    pub(super) fn job(&self, sequence: u64, row: Row) -> Result<Job<CommandEnd, u64>, JobError> {
         let bound = self.template.bind(row.values(), sequence)?;
-        // Commands with paths to be mapped are refused before the run.
-        let program = match bound.program(|path| Ok::<_, Infallible>(path.to_vec())) {
-            Ok(program) => program,
-            Err(crate::template::CompleteError::Unquotable(error)) => return Err(error),
-            Err(crate::template::CompleteError::Unmapped(never)) => match never {},
+        // Paths stay as they are here until the job's host is known; one that no host could see is told now.
+        let seen = |path: &[u8]| match &self.mapping {
+            Some(mapping) => mapping.check(path).map(|()| path.to_vec()),
+            None => Ok(path.to_vec()),
         };
+        let program = bound.program(seen).map_err(|error| match error {
+            CompleteError::Unquotable(error) => JobError::Bind(error),
+            CompleteError::Unmapped(reason) => JobError::Unmapped(reason),
+        })?;
         let command = bound.shown(None);
         let class = match self.rows_are_commands {
             true => class_of(&command),
@@ -88,8 +119,14 @@ impl JobFactory {
             Some(template) => Some(template.bind(row.values(), sequence)?.shown(None)),
             None => None,
         };
-        self.records
-            .insert(sequence, JobRecord { row, command, tag });
+        let to_map = bound.needs_mapping().then_some(bound);
+        let record = JobRecord {
+            row,
+            command,
+            tag,
+            to_map,
+        };
+        self.records.insert(sequence, record);
         let job = CommandJob {
             directory: self.directory.clone(),
             output_limit: self.output_limit,

@@ -3,6 +3,7 @@
 //! ```text
 //!  plan      everything that can be wrong is found here, before any ssh
 //!  jobs      rows of input become jobs, as slots free up
+//!  mapping   `{m}`: paths of this machine, named as a job's host sees them
 //!  conduct   the program that runs on the OS: results, --halt, signals
 //!  sinks     what watches it: display, logs, output
 //! ```
@@ -10,6 +11,7 @@
 mod conduct;
 mod failures;
 mod jobs;
+mod mapping;
 mod plan;
 mod readiness;
 pub(crate) mod signals;
@@ -29,6 +31,7 @@ use cos_ssh_vm::{SshVm, SshVmError, StartDirectory};
 use tokio::sync::watch;
 
 use self::conduct::{AllHosts, Conduct, Verdict};
+use self::mapping::MappedMachine;
 use self::plan::Plan;
 use self::readiness::ReadinessWatch;
 use self::signals::{Demand, Urgency};
@@ -130,6 +133,11 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
     )));
 
     let watching = Rc::clone(&sinks);
+    let machine = MappedMachine::new(
+        machine,
+        plan.factory.records.clone(),
+        plan.factory.mapping.clone(),
+    );
     let mut os = Os::new(machine)
         .config(plan.config.clone())
         .grace(GRACE)
@@ -233,6 +241,9 @@ fn machine(plan: &Plan, directory: &RunDirectory) -> Result<SshVm, Failure> {
     let mut builder = SshVm::builder(&plan.inventory, directory.id().as_str())
         .worker(worker::embedded())
         .directory(start);
+    if plan.factory.mapping.is_some() {
+        builder = builder.prove_mirrors();
+    }
     for (name, value) in &plan.environment {
         builder = builder.environment(name, value);
     }

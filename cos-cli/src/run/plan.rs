@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use cos_core::job::{Amounts, JobDirectory, Needs};
 use cos_core::kernel::{ExitCodes, KernelConfig, Prefetch, TaskPolicy, TimeLimit as TaskTimeLimit};
 use cos_ssh_vm::inventory::{HostSpec, Inventory, SlotCount, Source};
 
 use super::jobs::{JobFactory, JobRecords};
+use super::mapping::Mapping;
 use crate::arguments::{EnvironmentEntry, RunArguments, TimeLimit, WorkingDirectory};
 use crate::exit_code;
 use crate::failure::Failure;
@@ -50,12 +52,14 @@ impl Plan {
             .map(|word| word.as_encoded_bytes())
             .collect();
         let template = Template::command(&words, &names);
-        if template.needs_mapping() {
-            let message = Message::error("`{m}` is not known to this release").hint(
-                "a path below the current directory is the same on every host that shares it",
-            );
-            return Err(Failure::usage(message));
-        }
+        let directory = directory(arguments)?;
+        let mapping = match template.needs_mapping() {
+            true => Some(
+                Mapping::new(&inventory, directory.clone())
+                    .map_err(|error| Failure::usage(Message::of_error(&error)))?,
+            ),
+            false => None,
+        };
         let results = match &arguments.output.results {
             Some(name) => Some(
                 Results::new(name, &names)
@@ -80,13 +84,14 @@ impl Plan {
             },
             output_limit: arguments.output.max_output.0,
             records: JobRecords::default(),
+            mapping: mapping.map(Rc::new),
         };
         let notes = [this_machine(&inventory), functions(arguments, &inventory)];
         Ok(Self {
             notes: notes.into_iter().flatten().collect(),
             policy: policy(arguments),
             config: config(arguments, &inventory),
-            directory: directory(arguments)?,
+            directory,
             environment: environment(arguments)?,
             input: InputReader::spawn(inputs).map_err(|error| {
                 Failure::internal(Message::error("cannot read the input").cause(error))

@@ -293,3 +293,60 @@ fn a_working_directory_that_is_not_there_is_told_once() {
         ran.story()
     );
 }
+
+#[test]
+fn paths_are_named_as_each_host_sees_them() {
+    let fixture = Fixture::new(|lab| {
+        let tree = lab.shared_directory("tree").unwrap();
+        // The same tree under another path, and another tree with files of the same names.
+        let elsewhere = lab.directory().join("elsewhere");
+        std::os::unix::fs::symlink(&tree, &elsewhere).unwrap();
+        let other = lab.shared_directory("other").unwrap();
+        [("ws01", &tree), ("ws02", &elsewhere), ("ws03", &other)]
+            .map(|(name, path)| {
+                let mirrored = format!("mirrored_storage = ['{}']", path.display());
+                lab.host(name).hosts_toml_line(&mirrored).start().unwrap()
+            })
+            .into()
+    });
+    let tree = fixture.lab.shared_directory("tree").unwrap();
+    let other = fixture.lab.shared_directory("other").unwrap();
+    let elsewhere = fixture.lab.directory().join("elsewhere");
+    let fixture = fixture.default_line(&format!("mirrored_storage = ['{}']", tree.display()));
+    let names: Vec<String> = (1..=12)
+        .map(|number| format!("it's {number}.net"))
+        .collect();
+    for name in &names {
+        fs::write(tree.join(name), "right").unwrap();
+        fs::write(other.join(name), "wrong").unwrap();
+    }
+    let command = "sleep 0.2; printf '%s %s %s\\n' \"$COS_HOST\" \"$(cat {m})\" {m.}";
+    let ran = fixture
+        .run_in(&tree, &["-k", command, ":::"])
+        .args(&names)
+        .end()
+        .exited(0);
+    let printed = ran.text();
+    let mut hosts = std::collections::BTreeSet::new();
+    for (line, name) in printed.lines().zip(&names) {
+        let (host, rest) = line.split_once(' ').unwrap();
+        hosts.insert(host.to_owned());
+        let seen = match host {
+            "ws01" => &tree,
+            "ws02" => &elsewhere,
+            _ => panic!("{line}\n{}", ran.story()),
+        };
+        let path = seen.join(name.trim_end_matches(".net"));
+        assert_eq!(rest, format!("right {}", path.display()));
+    }
+    assert_eq!(printed.lines().count(), names.len(), "{}", ran.story());
+    let ran = ran.said("is not this computer's directory");
+    assert!(hosts.contains("ws02"), "{}", ran.story());
+
+    // What no host could see is told at once.
+    fixture
+        .run_in(&tree, &["cat {m}", ":::", "/etc/hostname"])
+        .end()
+        .said("/etc/hostname is not in mirrored storage")
+        .said("`mirrored_storage` in hosts.toml");
+}

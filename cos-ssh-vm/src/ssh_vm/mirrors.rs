@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use cos_core::ids::HostId;
-use cos_storage::{MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage, PlantedToken};
+use cos_storage::{
+    AbstractPath, MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage, PlantedToken,
+};
 
 use super::error::SshVmError;
 use crate::inventory::{HostSpec, Inventory};
@@ -14,7 +16,7 @@ const HOME: &str = "~";
 
 /// The mirrored storage of this machine and of every host.
 #[derive(Clone, Debug)]
-pub(super) struct Mirrors {
+pub struct Mirrors {
     /// `None` when the inventory says that nothing is shared, by an empty list.
     own: Option<MirroredStorage>,
     /// The entries as they are written, a leading `~` being the home of whoever reads it.
@@ -26,7 +28,11 @@ pub(super) struct Mirrors {
 impl Mirrors {
     /// This machine's list comes from `PARALLEL_MIRRORED_STORAGE`, else from the inventory, else it is the home
     /// directory. A host without a list of its own is taken to have this machine's, as it is written.
-    pub(super) fn new(inventory: &Inventory) -> Result<Self, SshVmError> {
+    ///
+    /// # Errors
+    ///
+    /// When this machine's list is wrong, or a host's list has another length.
+    pub fn new(inventory: &Inventory) -> Result<Self, SshVmError> {
         let variable = std::env::var_os(MIRRORED_STORAGE_VARIABLE);
         Self::with_variable(inventory, variable)
     }
@@ -67,6 +73,21 @@ impl Mirrors {
             written,
             hosts,
         })
+    }
+
+    /// The entry that holds `path` of this machine, and the path below it. What the entry is called on a host, its
+    /// report says.
+    ///
+    /// # Errors
+    ///
+    /// A clause for a person: no entry holds the path, or it cannot be resolved.
+    pub fn locate(&self, path: &Path) -> Result<AbstractPath, String> {
+        match &self.own {
+            Some(own) => own.to_abstract(path).map_err(|error| error.to_string()),
+            None => {
+                Err("hosts.toml says that nothing is shared: mirrored_storage is empty".to_owned())
+            }
+        }
     }
 
     /// Where this machine's `path` may be on a host, the likeliest place first. None where nothing is shared.

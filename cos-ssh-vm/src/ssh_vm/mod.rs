@@ -22,7 +22,7 @@ use cos_core::vm::{VirtualMachine, VmCommand, VmEvent};
 use cos_core::wire::message::Preparation;
 
 pub use self::error::SshVmError;
-use self::mirrors::Mirrors;
+pub use self::mirrors::Mirrors;
 pub use self::preparation::StartDirectory;
 use self::preparation::{Common, existing_directory, preparation};
 use self::proofs::{Proofs, ProvingLauncher};
