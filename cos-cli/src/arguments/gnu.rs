@@ -95,7 +95,7 @@ const ADVICE: &[(&[&str], &str)] = &[
             "--seqreplace",
             "--slotreplace",
         ],
-        "the replacement strings are fixed: {} {.} {/} {//} {/.} {#} {%} {1}",
+        "the replacement strings are fixed: {} {.} {/} {//} {/.} {#} {%} {1} {m}",
     ),
     (
         &["--trim"],

@@ -28,7 +28,8 @@ Replacement strings, quoted for the shell:
   {/} its last component       {2}    the second argument, {-1} the last one
   {//} its directory           {2/.}  these can be joined
   {/.} last component without  {name} a column of --header :
-       its extension
+       its extension            {m}    the path as the job's host sees it,
+                                       {m.} {2m//} and so on as well
 
 Every flag can also be set in the environment: --slots 4 is COS_SLOTS=4."
 )]

@@ -125,12 +125,15 @@ impl MappedMachine {
 
     /// The job as `host` is to run it, if that is not as it stands.
     fn mapped(&self, host: HostId, job: &CommandJob) -> Result<Option<CommandJob>, String> {
-        let (Some(mapping), Some(info)) = (&self.mapping, self.hosts.get(&host)) else {
+        let Some(mapping) = &self.mapping else {
             return Ok(None);
         };
         let record = self.jobs.of(job.sequence);
         let Some(command) = record.as_ref().and_then(|record| record.to_map.as_ref()) else {
             return Ok(None);
+        };
+        let Some(info) = self.hosts.get(&host) else {
+            return Err("the host has told nothing of its directories".to_owned());
         };
         let program = command.program(|path| {
             let path = mapping.path_on(host, &info.report, path);
