@@ -81,9 +81,11 @@ fn usage_errors_come_with_a_cure_and_without_colours() {
         2,
         "error: cannot open `no-such-list`\n  No such file or directory (os error 2)\n",
     );
+    let mixed = run(&["run", "--dry-run", "echo $(({}))", ":::", "a[$(id)]", "7"]);
+    assert_eq!(text(&mixed.stdout), "echo $((7))\n");
     assert_fails(
         &run(&["run", "--dry-run", "echo $(({}))", ":::", "a[$(id)]"]),
-        2,
+        100,
         "error: job 1: `{}` stands within arithmetic, where the value `a[$(id)]` could be read as code\n  \
          hint: assign it first and use the variable there: 'x={}; ... $x ...'\n",
     );

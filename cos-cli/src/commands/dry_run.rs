@@ -1,11 +1,11 @@
 //! `cos run --dry-run`: the commands that would run, one after the other.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 
 use crate::arguments::RunArguments;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::message::Message;
+use crate::message::{Message, Palette};
 use crate::sources::{InputOptions, JobInputs, SourceError, StandardInput};
 use crate::template::Template;
 
@@ -22,26 +22,36 @@ pub(super) fn dry_run(arguments: &RunArguments, out: &mut dyn Write) -> Result<u
         .map(|word| word.as_encoded_bytes())
         .collect();
     let template = Template::command(&words, inputs.column_names());
-    write_commands(&template, inputs, out)
+    let palette = Palette::choose(arguments.messages.color, io::stderr().is_terminal());
+    write_commands(&template, inputs, out, palette)
 }
 
 fn write_commands(
     template: &Template,
     inputs: JobInputs,
     out: &mut dyn Write,
+    palette: Palette,
 ) -> Result<u8, Failure> {
     let mut exit_code = exit_code::NO_JOBS;
     for (sequence, row) in (1..).zip(inputs) {
         let row = row.map_err(source_failure)?;
-        let bound = template.bind(row.values(), sequence).map_err(|error| {
-            let message = Message::error(format!("job {sequence}: {error}")).hint(error.hint());
-            Failure::usage(message)
-        })?;
-        let mut command = bound.shown(None);
+        let mut command = match template.bind(row.values(), sequence) {
+            Ok(bound) => bound.shown(None),
+            // As in a run, the rows after it go on.
+            Err(error) => {
+                out.flush().map_err(|error| Failure::stdout(&error))?;
+                let message = Message::error(format_args!("job {sequence}: {error}"));
+                message.hint(error.hint()).print(palette);
+                exit_code = exit_code::JOBS_FAILED;
+                continue;
+            }
+        };
         command.push(b'\n');
         out.write_all(&command)
             .map_err(|error| Failure::stdout(&error))?;
-        exit_code = exit_code::SUCCESS;
+        if exit_code == exit_code::NO_JOBS {
+            exit_code = exit_code::SUCCESS;
+        }
     }
     out.flush().map_err(|error| Failure::stdout(&error))?;
     if exit_code == exit_code::NO_JOBS {

@@ -382,6 +382,6 @@ fn convert<'a>(
 }
 
 /// Seconds, in milliseconds' precision.
-fn rounded(duration: Duration) -> f64 {
+pub(super) fn rounded(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -5,6 +5,8 @@ use cos_core::job::{CommandEnd, Exit, Outcome, TaskError};
 use cos_core::vm::host::HostNote;
 use cos_core::wire::message::AgentNote;
 
+use super::event_log::rounded;
+
 pub(super) fn result_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Ok(_) => "ok",
@@ -13,6 +15,7 @@ pub(super) fn result_word(outcome: &Outcome) -> &'static str {
         Err(TaskError::Quarantined { .. }) => "quarantined",
         Err(TaskError::NoHostLeft { .. }) => "no-host-left",
         Err(TaskError::CommandMissing { .. }) => "command-missing",
+        Err(TaskError::Invalid { .. }) => "invalid",
         Err(TaskError::Cancelled { .. }) => "cancelled",
         Err(_) => "error",
     }
@@ -55,7 +58,7 @@ pub(super) fn again_text(cause: &AgainCause) -> String {
         } => {
             format!(
                 "timed out after {} s, try {try_number}/{tries}",
-                after.as_secs()
+                rounded(*after)
             )
         }
         AgainCause::Crash {

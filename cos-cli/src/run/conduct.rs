@@ -298,8 +298,7 @@ fn no_host(error: &TaskError, cause: &str) -> Message {
     }
 }
 
-/// The jobs of the input, made as they are asked for. Ends early when the input cannot be read or a value cannot be
-/// quoted; `failure` then says why.
+/// The jobs of the input, made as they are asked for. Ends early when the input cannot be read; `failure` then says why.
 fn jobs(
     input: InputReader,
     factory: JobFactory,
@@ -348,20 +347,12 @@ fn jobs(
         };
         source.sequence += 1;
         let sequence = source.sequence;
-        match source.factory.job(sequence, row) {
-            Ok(job) => {
-                if !source.delay.is_zero() {
-                    tokio::time::sleep_until(source.not_before).await;
-                    source.not_before = Instant::now() + source.delay;
-                }
-                Some((job, source))
-            }
-            Err(error) => {
-                let message = Message::error(format!("job {sequence}: {error}")).hint(error.hint());
-                *source.failure.borrow_mut() = Some((Stop::Input, message));
-                None
-            }
+        let job = source.factory.job(sequence, row);
+        if !source.delay.is_zero() {
+            tokio::time::sleep_until(source.not_before).await;
+            source.not_before = Instant::now() + source.delay;
         }
+        Some((job, source))
     });
     Box::pin(jobs)
 }

@@ -71,6 +71,9 @@ impl Failures {
         };
         let command = shortened(&job.command);
         let mut message = Message::error(headline).cause(format_args!("command: {command}"));
+        if let Some(cure) = &job.cure {
+            message = message.hint(cure);
+        }
         if let Some(words) = capture.and_then(last_words) {
             message = message.cause(words);
         }
@@ -118,6 +121,9 @@ fn headline(sequence: u64, error: &TaskError, mut tried: Vec<String>) -> Option<
         } => {
             let after = humantime::format_duration(*after);
             (host, *tries, format!("took longer than {after}"))
+        }
+        TaskError::Invalid { cause } => {
+            return Some(format!("job {sequence} was not run: {cause}"));
         }
         TaskError::Quarantined { .. } => return Some(format!("job {sequence} is {error}")),
         _ => return None,
@@ -216,6 +222,7 @@ mod tests {
             command: b"sim.sh c188.net".to_vec(),
             tag: None,
             to_map: None,
+            cure: None,
         }
     }
 

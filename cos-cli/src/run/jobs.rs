@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use cos_core::ids::ClassId;
-use cos_core::job::{CommandEnd, CommandJob, Job, JobDirectory, Needs};
+use cos_core::job::{CommandEnd, CommandJob, Job, JobDirectory, Needs, Program};
 
 use super::mapping::Mapping;
 use crate::sources::Row;
@@ -26,11 +26,13 @@ pub(super) struct JobRecord {
     pub(super) tag: Option<Vec<u8>>,
     /// Its command with paths of this machine, where they are to be named as its host sees them.
     pub(super) to_map: Option<BoundCommand>,
+    /// What the user can do about it, if no command could be made of its values.
+    pub(super) cure: Option<String>,
 }
 
-/// Why a row makes no job.
+/// Why a row makes no command.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum JobError {
+enum CommandError {
     /// A value stands where no quoting makes it data.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -39,9 +41,9 @@ pub(super) enum JobError {
     Unmapped(String),
 }
 
-impl JobError {
+impl CommandError {
     /// What the user can do about it.
-    pub(super) fn hint(&self) -> String {
+    fn cure(&self) -> String {
         match self {
             Self::Bind(error) => error.hint(),
             Self::Unmapped(_) => {
@@ -95,11 +97,51 @@ pub(super) struct JobFactory {
 }
 
 impl JobFactory {
-    /// The job of a row.
-    ///
-    /// # Errors
-    /// [`JobError`] when a value stands where no quoting makes it data, or no host sees a path.
-    pub(super) fn job(&self, sequence: u64, row: Row) -> Result<Job<CommandEnd, u64>, JobError> {
+    /// The job of a row. A row that makes no command is a job that fails at once, and the rows after it go on.
+    pub(super) fn job(&self, sequence: u64, row: Row) -> Job<CommandEnd, u64> {
+        let tag = self.tag.as_ref().and_then(|template| {
+            let tag = template.bind(row.values(), sequence);
+            tag.ok().map(|tag| tag.shown(None))
+        });
+        let (job, record) = match self.command(sequence, &row) {
+            Ok((bound, program)) => {
+                let command = bound.shown(None);
+                let class = match self.rows_are_commands {
+                    true => class_of(&command),
+                    false => ClassId(0),
+                };
+                let job = CommandJob {
+                    directory: self.directory.clone(),
+                    output_limit: self.output_limit,
+                    ..CommandJob::new(sequence, program)
+                };
+                let record = JobRecord {
+                    row,
+                    command,
+                    tag,
+                    to_map: bound.needs_mapping().then_some(bound),
+                    cure: None,
+                };
+                let job = Job::command(job).needs(self.needs.clone()).class(class);
+                (job, record)
+            }
+            Err(error) => {
+                let record = JobRecord {
+                    row,
+                    command: self.template.written(),
+                    tag,
+                    to_map: None,
+                    cure: Some(error.cure()),
+                };
+                (Job::invalid(error), record)
+            }
+        };
+        self.records.insert(sequence, record);
+        job.extra(sequence)
+    }
+
+    /// The command of a row, and what its host is to run as far as that is known yet.
+    fn command(&self, sequence: u64, row: &Row) -> Result<(BoundCommand, Program), CommandError> {
         let bound = self.template.bind(row.values(), sequence)?;
         // Paths stay as they are here until the job's host is known; one that no host could see is told now.
         let seen = |path: &[u8]| match &self.mapping {
@@ -107,35 +149,10 @@ impl JobFactory {
             None => Ok(path.to_vec()),
         };
         let program = bound.program(seen).map_err(|error| match error {
-            CompleteError::Unquotable(error) => JobError::Bind(error),
-            CompleteError::Unmapped(reason) => JobError::Unmapped(reason),
+            CompleteError::Unquotable(error) => CommandError::Bind(error),
+            CompleteError::Unmapped(reason) => CommandError::Unmapped(reason),
         })?;
-        let command = bound.shown(None);
-        let class = match self.rows_are_commands {
-            true => class_of(&command),
-            false => ClassId(0),
-        };
-        let tag = match &self.tag {
-            Some(template) => Some(template.bind(row.values(), sequence)?.shown(None)),
-            None => None,
-        };
-        let to_map = bound.needs_mapping().then_some(bound);
-        let record = JobRecord {
-            row,
-            command,
-            tag,
-            to_map,
-        };
-        self.records.insert(sequence, record);
-        let job = CommandJob {
-            directory: self.directory.clone(),
-            output_limit: self.output_limit,
-            ..CommandJob::new(sequence, program)
-        };
-        Ok(Job::command(job)
-            .needs(self.needs.clone())
-            .class(class)
-            .extra(sequence))
+        Ok((bound, program))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::exit_code;
 pub(super) struct Tally {
     /// Ended well.
     pub(super) succeeded: u64,
-    /// Ended badly: exit code, signal, timeout, quarantine.
+    /// Ended badly: exit code, signal, timeout, quarantine; or could not even be made.
     pub(super) failed: u64,
     /// Were cancelled while they ran or waited.
     pub(super) cancelled: u64,
@@ -29,7 +29,7 @@ pub(super) enum Stop {
     NoHost,
     /// Standard output was closed by its reader.
     OutputClosed,
-    /// The input cannot be read further, or holds a job that cannot be.
+    /// The input cannot be read further.
     Input,
     /// This machine failed the run, such as by a full disk.
     Internal,

@@ -104,6 +104,16 @@ impl Template {
         Self::parse(text, names, &mut Place::Plain(Quoting::FileName))
     }
 
+    /// The text as it was written, replacement strings and all.
+    #[must_use]
+    pub fn written(&self) -> Vec<u8> {
+        let text = self.pieces.iter().flat_map(|piece| match piece {
+            Piece::Literal(text) => text,
+            Piece::Hole { written, .. } => written,
+        });
+        text.copied().collect()
+    }
+
     /// Whether there is any replacement string.
     #[must_use]
     pub fn has_holes(&self) -> bool {

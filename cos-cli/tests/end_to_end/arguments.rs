@@ -271,3 +271,32 @@ fn setup_reaches_every_job_and_runs_once() {
     let setups = fs::read_to_string(fixture.host("ws01").home().join("setups")).unwrap();
     assert_eq!(setups, "once\n");
 }
+
+#[test]
+fn a_value_that_cannot_be_quoted_fails_as_its_job_and_loses_nothing() {
+    let fixture = Fixture::of(2);
+    let log = fixture.lab.client_home().join("joblog");
+    let flag = format!("--joblog={}", log.display());
+    // In arithmetic nothing can be quoted: what is no number might be code.
+    let values = ["1", "a[$(id)]", "2", "$(id)", "3", "4"];
+    let ran = fixture
+        .run(&["-k", &flag, "echo $(( {} * 10 ))", ":::"])
+        .args(&values)
+        .end()
+        .exited(100)
+        .printed("10\n20\n30\n40\n")
+        .said("job 2 was not run: `{}` stands within arithmetic, where the value `a[$(id)]` could be read as code")
+        .said("command: echo $(( {} * 10 ))")
+        .said("hint: assign it first and use the variable there")
+        .said("6 jobs: 4 ok, 2 failed");
+    assert_eq!(ran.stderr.matches("FAIL").count(), 2, "{}", ran.story());
+    // They never ran, so a resumed run would run them.
+    let logged = fs::read_to_string(log).unwrap();
+    let mut numbers: Vec<&str> = logged
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split('\t').next())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, ["1", "3", "5", "6"]);
+}

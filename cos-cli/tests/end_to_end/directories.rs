@@ -343,10 +343,12 @@ fn paths_are_named_as_each_host_sees_them() {
     let ran = ran.said("is not this computer's directory");
     assert!(hosts.contains("ws02"), "{}", ran.story());
 
-    // What no host could see is told at once.
+    // A file that no host could see is that job's failure, and the others go on.
     fixture
-        .run_in(&tree, &["cat {m}", ":::", "/etc/hostname"])
+        .run_in(&tree, &["cat {m}", ":::", "/etc/hostname", "it's 1.net"])
         .end()
+        .exited(100)
+        .printed("right")
         .said("/etc/hostname is not in mirrored storage")
         .said("`mirrored_storage` in hosts.toml");
 }

@@ -9,6 +9,8 @@
 
 mod source;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -28,8 +30,8 @@ use crate::runtime::context::{self, NoOs};
 pub struct Done<T, X> {
     /// The job's position in its source, from 0.
     pub index: u64,
-    /// Its task; `None` when it could not even be submitted.
-    pub task: Option<TaskId>,
+    /// Its task.
+    pub task: TaskId,
     /// What the caller gave with it.
     pub extra: X,
     /// What came of it.

@@ -1,6 +1,7 @@
 //! The stream of results: pulls jobs while there is room, gives results as they come.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -26,8 +27,7 @@ pub struct DispatchStream<S, T, X> {
     window: Option<usize>,
     next_index: u64,
     running: HashMap<TaskId, Running<X>>,
-    /// Results that never became a task.
-    refused: VecDeque<Done<T, X>>,
+    result: PhantomData<fn() -> T>,
 }
 
 struct Running<X> {
@@ -54,7 +54,7 @@ impl<S, T, X> DispatchStream<S, T, X> {
             window,
             next_index: 0,
             running: HashMap::new(),
-            refused: VecDeque::new(),
+            result: PhantomData,
         }
     }
 
@@ -74,9 +74,9 @@ impl<S, T, X> DispatchStream<S, T, X> {
     }
 
     fn room(&self) -> usize {
-        let undelivered = self.shared.waiting_deliveries(self.inbox) + self.refused.len();
+        let undelivered = self.shared.waiting_deliveries(self.inbox);
         match self.window {
-            Some(window) => window.saturating_sub(self.running.len() + self.refused.len()),
+            Some(window) => window.saturating_sub(self.running.len()),
             None => self.shared.wanting().saturating_sub(undelivered),
         }
     }
@@ -110,38 +110,28 @@ where
             extra,
             ..
         } = job;
-        let policy = self.policy;
-        let request = TaskRequest {
-            index,
-            job: command,
-            needs,
-            class,
-            policy,
-        };
-        match self.shared.submit(request, self.inbox, T::CAPTURES) {
-            Ok(task) => {
-                let since = clock::now();
-                self.running.insert(
-                    task,
-                    Running {
-                        index,
-                        extra,
-                        since,
-                    },
-                );
-            }
-            Err(error) => self.refused.push_back(Done {
+        let submitted = command.and_then(|job| {
+            let request = TaskRequest {
                 index,
-                task: None,
-                extra,
-                result: Err(TaskError::NoHostLeft {
-                    cause: error.to_string(),
-                }),
-                host: None,
-                tries: 0,
-                elapsed: std::time::Duration::ZERO,
-            }),
-        }
+                job,
+                needs,
+                class,
+                policy: self.policy,
+            };
+            let task = self.shared.submit(request, self.inbox, T::CAPTURES);
+            task.map_err(|error| TaskError::NoHostLeft {
+                cause: error.to_string(),
+            })
+        });
+        let since = clock::now();
+        let task =
+            submitted.unwrap_or_else(|error| self.shared.submit_failed(index, error, self.inbox));
+        let running = Running {
+            index,
+            extra,
+            since,
+        };
+        self.running.insert(task, running);
     }
 
     fn done(&mut self, delivery: Delivery) -> Option<Done<T, X>> {
@@ -161,7 +151,7 @@ where
         let result = T::from_outcome(outcome, captured);
         Some(Done {
             index,
-            task: Some(task),
+            task,
             extra,
             result,
             host,
@@ -181,9 +171,6 @@ where
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         this.pull(context);
-        if let Some(done) = this.refused.pop_front() {
-            return Poll::Ready(Some(done));
-        }
         let shared = Rc::clone(&this.shared);
         while let Some(delivery) = shared.take_delivery(this.inbox, context.waker()) {
             if let Some(done) = this.done(delivery) {

@@ -133,6 +133,11 @@ pub enum AttemptResult {
     Stopped(Option<CommandEnd>),
 }
 
+/// A duration in seconds for a message, to the millisecond: `60`, `0.5`.
+pub(crate) fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
 /// The one thing that comes of a task in the end.
 pub type Outcome = Result<CommandEnd, TaskError>;
 
@@ -151,7 +156,7 @@ pub enum TaskError {
         tries: u32,
     },
     /// The task took longer than it may.
-    #[error("timed out after {} s on {host}", after.as_secs())]
+    #[error("timed out after {} s on {host}", seconds(*after))]
     TimedOut {
         /// Where it ran.
         host: String,
@@ -184,10 +189,41 @@ pub enum TaskError {
         /// What the hosts said.
         exit: Exit,
     },
+    /// No job could be made of what the caller gave; it never left this process.
+    #[error("no job can be made of it: {cause}")]
+    Invalid {
+        /// Why not.
+        cause: String,
+    },
     /// It was cancelled, by the caller or because the run stopped.
     #[error("cancelled")]
     Cancelled {
         /// The command's end if it was running.
         end: Option<CommandEnd>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_told_as_they_were_given() {
+        for (after, expected) in [
+            (Duration::from_secs(60), "timed out after 60 s on ws01"),
+            (Duration::from_millis(500), "timed out after 0.5 s on ws01"),
+            (
+                Duration::from_nanos(1_234_567_891),
+                "timed out after 1.235 s on ws01",
+            ),
+        ] {
+            let error = TaskError::TimedOut {
+                host: "ws01".to_owned(),
+                after,
+                end: None,
+                tries: 1,
+            };
+            assert_eq!(error.to_string(), expected);
+        }
+    }
 }

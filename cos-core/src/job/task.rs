@@ -9,7 +9,8 @@ use crate::ids::ClassId;
 
 /// A job whose good result is a `T`; `X` is the caller's own and comes back with the result.
 pub struct Job<T, X = ()> {
-    pub(crate) command: Arc<CommandJob>,
+    /// What is to be run, or why there is nothing.
+    pub(crate) command: Result<Arc<CommandJob>, TaskError>,
     pub(crate) needs: Needs,
     pub(crate) class: ClassId,
     pub(crate) extra: X,
@@ -19,7 +20,7 @@ pub struct Job<T, X = ()> {
 impl Job<CommandEnd> {
     /// A command whose exit status is its result; its output goes to the observers of the OS as it comes.
     pub fn command(command: CommandJob) -> Self {
-        Self::new(command)
+        Self::new(Ok(Arc::new(command)))
     }
 }
 
@@ -27,14 +28,21 @@ impl Job<CommandOutput> {
     /// A command whose output is part of its result, up to the job's
     /// [`output_limit`](CommandJob::output_limit) for each stream, in memory.
     pub fn captured(command: CommandJob) -> Self {
-        Self::new(command)
+        Self::new(Ok(Arc::new(command)))
     }
 }
 
 impl<T> Job<T> {
-    fn new(command: CommandJob) -> Self {
+    /// A job that could not be made, and why. It has a place among the others and one outcome,
+    /// [`TaskError::Invalid`], at once: a source goes on after what it cannot make a job of.
+    pub fn invalid(cause: impl fmt::Display) -> Self {
+        let cause = cause.to_string();
+        Self::new(Err(TaskError::Invalid { cause }))
+    }
+
+    fn new(command: Result<Arc<CommandJob>, TaskError>) -> Self {
         Self {
-            command: Arc::new(command),
+            command,
             needs: Needs::default(),
             class: ClassId(0),
             extra: (),

@@ -73,6 +73,7 @@ pub use request::{ExitCodes, Prefetch, SubmitError, TaskPolicy, TaskRequest, Tim
 
 use crate::event::RunEvent;
 use crate::ids::{Epoch, HostId, TaskId};
+use crate::job::TaskError;
 use crate::time::Time;
 use crate::vm::host::HostSpec;
 use crate::vm::{VmCommand, VmEvent};
@@ -197,8 +198,22 @@ impl Kernel {
         Ok(id)
     }
 
+    /// Accepts a task that cannot be run, whatever the hosts: it gets its outcome at once, told as any other's.
+    pub fn submit_failed(&mut self, index: u64, error: TaskError) -> TaskId {
+        let task = self.tasks.fresh();
+        self.emit(RunEvent::TaskEnded {
+            attempt: None,
+            task,
+            index,
+            host: None,
+            tries: 0,
+            outcome: Err(error),
+        });
+        task
+    }
+
     /// Ends a task that is not wanted any more: at once when it does not run, else by TERM and, after `grace`, KILL.
-    /// Its outcome is [`Cancelled`](crate::job::TaskError::Cancelled) unless it succeeds before it is stopped. Calling
+    /// Its outcome is [`TaskError::Cancelled`] unless it succeeds before it is stopped. Calling
     /// again with a shorter grace shortens it; a task that has its outcome is left alone.
     pub fn cancel(&mut self, task: TaskId, grace: Duration, now: Time) {
         self.cancel_task(task, grace, now);

@@ -228,9 +228,15 @@ pub(super) struct TaskTable {
 impl TaskTable {
     /// Takes a task in.
     pub(super) fn insert(&mut self, task: Task) -> TaskId {
+        let id = self.fresh();
+        self.tasks.insert(id, task);
+        id
+    }
+
+    /// The id of a task that has its outcome from the start.
+    pub(super) fn fresh(&mut self) -> TaskId {
         let id = TaskId(self.next);
         self.next += 1;
-        self.tasks.insert(id, task);
         id
     }
 

@@ -10,6 +10,7 @@ use super::log::log;
 use crate::clock;
 use crate::event::{RunEvent, Stamped};
 use crate::ids::TaskId;
+use crate::job::TaskError;
 use crate::kernel::{Action, Kernel, SubmitError, TaskRequest};
 use crate::time::Time;
 use crate::vm::{VirtualMachine, VmEvent};
@@ -171,6 +172,18 @@ impl Shared {
         };
         self.carry_out();
         Ok(task)
+    }
+
+    /// Gives a job that cannot be run its outcome.
+    pub(crate) fn submit_failed(&self, index: u64, error: TaskError, inbox: InboxId) -> TaskId {
+        let task = {
+            let inner = &mut *self.inner.borrow_mut();
+            let task = inner.kernel.submit_failed(index, error);
+            inner.inboxes.route(task, inbox, false);
+            task
+        };
+        self.carry_out();
+        task
     }
 
     pub(crate) fn take_delivery(&self, inbox: InboxId, waker: &Waker) -> Option<Delivery> {

@@ -229,6 +229,7 @@ impl Reporter {
                 return wanted
                     .then(|| subject.line("STOPPED", Tone::Warning, clock, String::new()));
             }
+            TaskError::Invalid { cause } => ("FAIL", Clock::Blank, sentence(cause.as_bytes())),
             error => ("FAIL", Clock::Blank, sentence(error.to_string().as_bytes())),
         };
         let line = subject.line(label, Tone::Bad, clock, note);

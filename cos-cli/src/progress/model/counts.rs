@@ -7,7 +7,7 @@ use cos_core::job::TaskError;
 pub struct Counts {
     /// They succeeded.
     pub ok: u64,
-    /// They failed on their last try.
+    /// They failed on their last try, or no command could be made of their values.
     pub failed: u64,
     /// They took too long on their last try.
     pub timed_out: u64,
@@ -47,7 +47,7 @@ impl Counts {
     /// `ran` is whether the task was running when this came of it.
     pub(super) fn note_error(&mut self, error: &TaskError, ran: bool) {
         match error {
-            TaskError::Failed { .. } => self.failed += 1,
+            TaskError::Failed { .. } | TaskError::Invalid { .. } => self.failed += 1,
             TaskError::TimedOut { .. } => self.timed_out += 1,
             TaskError::Quarantined { .. } => self.quarantined += 1,
             TaskError::Cancelled { end } if ran || end.is_some() => self.stopped += 1,
