@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cos_core::job::Exit;
 use cos_core::wire::message::{
-    Containment, DirectoryReport, FromAgent, PrepareError, RunDirectory, SlotCount,
+    Containment, DirectoryReport, FromAgent, PrepareError, RunDirectory, SlotCount, Swept,
 };
 use cos_storage::PlantedToken;
 use host::{Host, preparation};
@@ -20,10 +20,10 @@ fn path_bytes(path: &std::path::Path) -> ByteBuf {
 }
 
 /// Whether a private directory was swept. Processes are told too, but may be those of another test.
-fn names_a_directory(swept: &[String]) -> bool {
+fn names_a_directory(swept: &[Swept]) -> bool {
     swept
         .iter()
-        .any(|line| line.starts_with("directory of run test"))
+        .any(|it| it.run.as_deref() == Some("test") && it.what.starts_with("directory of run test"))
 }
 
 #[test]

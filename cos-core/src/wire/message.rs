@@ -295,10 +295,19 @@ pub struct HostReport {
     pub kills_user_processes: bool,
     /// Other agents of the same user on this host.
     pub neighbours: Vec<Neighbour>,
-    /// What a former run had left there and was removed now.
-    pub swept: Vec<String>,
+    /// What dead agents had left there and was removed now.
+    pub swept: Vec<Swept>,
     /// What came of [`Preparation::mirrors`].
     pub mirrors: Vec<MirrorReport>,
+}
+
+/// Something that an agent which is gone had left on its host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Swept {
+    /// The run that the agent belonged to, where that can be told.
+    pub run: Option<String>,
+    /// What it was, for a message.
+    pub what: String,
 }
 
 /// What keeps a job's processes together.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cos_core::vm::host::{HostFailure, HostInfo, HostNote, Stage};
-use cos_core::wire::message::{AgentNote, Containment, DirectoryReport, HostReport};
+use cos_core::wire::message::{AgentNote, Containment, DirectoryReport, HostReport, Swept};
 
 use super::{Check, Examination, Finding, Status};
 
@@ -167,8 +167,8 @@ impl Patient {
             Containment::ControlGroup => "a control group: ended by the kernel",
         };
         self.good(Check::Containment, containment.to_owned());
-        for path in &report.swept {
-            let text = format!("left by a former run and removed: {path}");
+        for Swept { what, .. } in &report.swept {
+            let text = format!("left by a former run and removed: {what}");
             self.find(Check::Preparation, Status::Remark, text, None);
         }
         for other in &report.neighbours {

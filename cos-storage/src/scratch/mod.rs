@@ -34,7 +34,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use sweep::{Kept, Sweep, sweep};
+pub use sweep::{Kept, Sweep, run_of, sweep};
 
 const RUN_PREFIX: &str = "run-";
 const OWNER_FILE: &str = "owner";

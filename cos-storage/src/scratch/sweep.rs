@@ -57,6 +57,12 @@ pub enum Kept {
     },
 }
 
+/// The run that a scratch directory was made for, as its name says.
+pub fn run_of(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?.strip_prefix(RUN_PREFIX)?;
+    name.rsplit_once('-').map(|(run, _)| run)
+}
+
 /// Removes the scratch directories under `local_storage` whose owners are dead, and only those.
 ///
 /// Owner and liveness are judged by host, boot, process number and start time, so that neither a

@@ -224,3 +224,11 @@ fn sweeps_and_runs_at_the_same_time() {
     sweep(top.path()).unwrap();
     assert!(dead.iter().all(|path| !path.exists()));
 }
+
+#[test]
+fn a_scratch_directory_names_its_run() {
+    let local_storage = tempfile::tempdir().unwrap();
+    let scratch = Scratch::create(local_storage.path(), "older-1").unwrap();
+    assert_eq!(super::run_of(scratch.path()), Some("older-1"));
+    assert_eq!(super::run_of(Path::new("/var/tmp/cos-ana/jobs")), None);
+}

@@ -6,7 +6,7 @@ use cos_core::event::{PauseCause, RunEvent, Stamped};
 use cos_core::ids::HostId;
 use cos_core::job::Exit;
 use cos_core::vm::host::{FailureKind, HostFailure, HostInfo, HostLoss, HostNote};
-use cos_core::wire::message::{AgentNote, DirectoryReport};
+use cos_core::wire::message::{AgentNote, DirectoryReport, Swept};
 
 use super::gathered::Noise;
 use super::{Once, Reporter, Statement, Trouble, message};
@@ -26,7 +26,7 @@ impl Reporter {
             .host(host)
             .map_or_else(|| format!("host {host}"), |host| host.name.clone());
         match &stamped.event {
-            RunEvent::HostUp { info, .. } => self.came_up(host, &name, info),
+            RunEvent::HostUp { info, .. } => self.came_up(host, &name, info, view),
             RunEvent::HostFailed {
                 failure, retry_in, ..
             } => self.failed(host, failure, *retry_in, view),
@@ -87,7 +87,13 @@ impl Reporter {
         }
     }
 
-    fn came_up(&mut self, host: HostId, name: &str, info: &HostInfo) -> Vec<Statement> {
+    fn came_up(
+        &mut self,
+        host: HostId,
+        name: &str,
+        info: &HostInfo,
+        view: &RunView,
+    ) -> Vec<Statement> {
         let mut statements = Vec::new();
         let report = &info.report;
         let slots = Amount(u64::from(report.slots), "slot");
@@ -120,11 +126,20 @@ impl Reporter {
                 "{name} works for you already: {runs}"
             )));
         }
-        if !report.swept.is_empty() {
-            let things = Amount(report.swept.len() as u64, "thing");
-            statements.push(Message::note(format_args!(
-                "{name}: removed {things} that an earlier run had left there"
-            )));
+        let (own, others): (Vec<&Swept>, Vec<&Swept>) = report
+            .swept
+            .iter()
+            .partition(|swept| swept.run.as_deref() == Some(view.run()));
+        for (swept, origin) in [
+            (own, "this run had left there when the host was lost"),
+            (others, "an earlier run had left there"),
+        ] {
+            if !swept.is_empty() {
+                let things = Amount(swept.len() as u64, "thing");
+                statements.push(Message::note(format_args!(
+                    "{name}: removed {things} that {origin}"
+                )));
+            }
         }
         if let DirectoryReport::Scratch {
             reason: Some(reason),

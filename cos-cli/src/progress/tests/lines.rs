@@ -3,7 +3,7 @@
 use cos_core::event::PauseCause;
 use cos_core::job::Stream;
 use cos_core::vm::host::{HostLoss, HostNote};
-use cos_core::wire::message::{AgentNote, Neighbour};
+use cos_core::wire::message::{AgentNote, Neighbour, Swept};
 use insta::assert_snapshot;
 
 use super::*;
@@ -321,7 +321,12 @@ fn notes_of_hosts() {
             release: "0.1.0".to_owned(),
             slots: 8,
         }];
-        info.report.swept = vec!["/var/tmp/cos-ana/6abb".to_owned()];
+        info.report.swept = ["6abb", "7kq2", "7kq2"]
+            .map(|run| Swept {
+                run: Some(run.to_owned()),
+                what: format!("/var/tmp/cos-ana/run-{run}"),
+            })
+            .into();
         let info = Arc::new(info);
         play.event(RunEvent::HostUp {
             host: HostId(4),

@@ -8,13 +8,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use cos_storage::proof::RETRY_DELAYS;
-use cos_storage::scratch::Kept;
+use cos_storage::scratch::{Kept, run_of};
 use cos_storage::{Scratch, Token, Verdict};
 use serde_bytes::ByteBuf;
 
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::message::{
     DirectoryReport, Mirror, MirrorReport, Neighbour, Preparation, PrepareError, RunDirectory,
+    Swept,
 };
 use crate::worker::containment::{self, Cookie};
 use crate::worker::place::Place;
@@ -29,8 +30,8 @@ pub(super) struct Directories {
     pub(super) scratch: Option<Scratch>,
     /// The parent of scratch directories, if it could be determined.
     pub(super) local_storage: PathBuf,
-    /// What former runs had left and is gone now.
-    pub(super) swept: Vec<String>,
+    /// What dead agents had left and is gone now.
+    pub(super) swept: Vec<Swept>,
     /// Other agents of the same user.
     pub(super) neighbours: Vec<Neighbour>,
     /// Which trees are the client's.
@@ -54,7 +55,7 @@ impl Directories {
         match cos_storage::sweep(&local_storage) {
             Ok(scratch) => {
                 let paths = scratch.removed.iter();
-                removed.extend(paths.map(|path| path.display().to_string()));
+                removed.extend(paths.map(|path| swept_scratch(path, path.display().to_string())));
                 removed.extend(scratch.kept.iter().filter_map(resisting));
             }
             // It is trusted no more when a scratch directory is to be made there, which tells why.
@@ -95,11 +96,19 @@ fn neighbour(record: Record) -> Neighbour {
 }
 
 /// What resists is worth a line; what other hosts or releases own is theirs.
-fn resisting(kept: &Kept) -> Option<String> {
+fn resisting(kept: &Kept) -> Option<Swept> {
     match kept {
-        Kept::Resisting { path, removal } => Some(format!("{}, all but {removal}", path.display())),
+        Kept::Resisting { path, removal } => {
+            let what = format!("{}, all but {removal}", path.display());
+            Some(swept_scratch(path, what))
+        }
         _ => None,
     }
+}
+
+fn swept_scratch(path: &Path, what: String) -> Swept {
+    let run = run_of(path).map(str::to_owned);
+    Swept { run, what }
 }
 
 fn scratch_error(error: &dyn std::fmt::Display) -> PrepareError {

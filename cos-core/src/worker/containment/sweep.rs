@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::cookie::{COOKIE, Cookie};
 use super::process::{Process, all, descendants};
+use crate::wire::message::Swept;
 use crate::worker::place::{Place, agents_directory};
 use crate::worker::record::Record;
 
@@ -23,8 +24,8 @@ const ROUNDS: u32 = 20;
 /// What was found on this host of other agents of this user.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Sweep {
-    /// One line each of what was removed.
-    pub(in crate::worker) removed: Vec<String>,
+    /// What was removed.
+    pub(in crate::worker) removed: Vec<Swept>,
     /// Agents that live.
     pub(in crate::worker) neighbours: Vec<Record>,
 }
@@ -34,9 +35,10 @@ pub(in crate::worker) fn sweep(own: &Place) -> Sweep {
     let mut sweep = Sweep::default();
     for (run, count) in kill_orphans() {
         let processes = if count == 1 { "process" } else { "processes" };
-        sweep
-            .removed
-            .push(format!("{count} {processes} of run {run}"));
+        sweep.removed.push(Swept {
+            what: format!("{count} {processes} of run {run}"),
+            run: Some(run),
+        });
     }
     let entries = agents_directory().map(fs::read_dir);
     for entry in entries.into_iter().flatten().flatten().flatten() {
@@ -54,9 +56,11 @@ fn visit(path: &Path, sweep: &mut Sweep) {
         Some(record) if record.cookie.agent_lives() => sweep.neighbours.push(record),
         // Its guardian may be doing the same at this moment.
         Some(record) if place.remove().is_ok() => {
-            let run = &record.cookie.run;
-            let line = format!("directory of run {run}: {}", path.display());
-            sweep.removed.push(line);
+            let run = record.cookie.run;
+            sweep.removed.push(Swept {
+                what: format!("directory of run {run}: {}", path.display()),
+                run: Some(run),
+            });
         }
         None if is_old(path) => {
             let _ = place.remove();
