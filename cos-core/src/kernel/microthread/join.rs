@@ -2,8 +2,10 @@
 
 use thiserror::Error;
 
-use super::row::{Decision, Place, Thread, ThreadState, Visibility, WaitId, WaitState, Woken};
-use super::{MAIN, Microthreads, Orphan, SCHEDULER, Turn};
+use super::row::{
+    Child, Decision, GroupId, Place, Row, Thread, ThreadState, Visibility, WaitId, WaitState, Woken,
+};
+use super::{MAIN, Microthreads, Orphan, SCHEDULER};
 use crate::ids::Tid;
 
 /// Why a tid cannot be joined.
@@ -30,23 +32,34 @@ impl<V> Microthreads<V> {
     /// Waits for any shown child. Answered by [`Answer::Joined`](super::Answer::Joined): with the lowest tid of those that have finished, else with
     /// the one that finishes first; with `None` when there are no children (any more).
     pub fn join_any(&mut self, caller: Tid) -> WaitId {
-        match self.lowest_finished(caller) {
-            Some(child) => self.queue_child(caller, child),
-            None if self.has_shown_children(caller) => {
-                let id = self.insert_wait(caller, WaitState::Any);
-                if let Some(family) = self.family_mut(caller) {
-                    family.any_waits.push(id);
-                }
-                id
-            }
+        let group = self.thread(caller).and_then(|(_, thread)| thread.own_group);
+        match group {
+            Some(group) => self.join_group(caller, group),
             None => self.queue(caller, Decision::Joined(None)),
+        }
+    }
+
+    /// The same for any child of a group, whoever is its parent.
+    pub fn join_group(&mut self, caller: Tid, id: GroupId) -> WaitId {
+        match self.groups.get(id.0) {
+            Some(group) if !group.finished.is_empty() => {
+                let lowest = group.finished.first().copied();
+                self.queue_child(caller, lowest)
+            }
+            Some(group) if group.members > 0 => {
+                let wait = self.insert_wait(caller, WaitState::Any(id));
+                self.groups[id.0].waits.push(wait);
+                wait
+            }
+            _ => self.queue(caller, Decision::Joined(None)),
         }
     }
 
     /// The same for the children that are named; tids that name no child of the caller's are skipped.
     pub fn join_named(&mut self, caller: Tid, tids: &[Tid]) -> WaitId {
-        if let Some(child) = self.lowest_finished_of(caller, tids) {
-            return self.queue_child(caller, child);
+        let lowest = self.lowest_finished_of(caller, tids);
+        if lowest.is_some() {
+            return self.queue_child(caller, lowest);
         }
         let mut children: Vec<Tid> = tids
             .iter()
@@ -60,11 +73,27 @@ impl<V> Microthreads<V> {
         }
         let id = self.next_wait();
         for child in &children {
-            if let Some(thread) = self.threads.get_mut(child) {
+            if let Some((_, thread)) = self.thread_mut(*child) {
                 thread.named_waits.push(id);
             }
         }
         self.insert_wait(caller, WaitState::Named(children))
+    }
+
+    /// The same for one microthread, whoever is its parent: the caller holds its handle.
+    pub fn join_one(&mut self, caller: Tid, tid: Tid) -> WaitId {
+        let id = self.next_wait();
+        let Some((row, thread)) = self.thread_mut(tid) else {
+            return self.queue(caller, Decision::Joined(None));
+        };
+        match thread.state {
+            ThreadState::Finished(_) => self.queue_child(caller, Some((tid, row))),
+            ThreadState::Live(_) if thread.visibility != Visibility::Detached => {
+                thread.named_waits.push(id);
+                self.insert_wait(caller, WaitState::One(tid))
+            }
+            _ => self.queue(caller, Decision::Joined(None)),
+        }
     }
 
     /// The lowest tid of the children that have finished, or `None` at once; the caller goes behind the ready queue in
@@ -74,10 +103,7 @@ impl<V> Microthreads<V> {
             [] => self.lowest_finished(caller),
             _ => self.lowest_finished_of(caller, tids),
         };
-        match child {
-            Some(child) => self.queue_child(caller, child),
-            None => self.queue(caller, Decision::Joined(None)),
-        }
+        self.queue_child(caller, child)
     }
 
     /// Whether every tid names a child of the caller's that was not joined.
@@ -86,9 +112,9 @@ impl<V> Microthreads<V> {
             if tid == SCHEDULER || tid == MAIN {
                 return Err(JoinError::Reserved(tid));
             }
-            match self.threads.get(&tid) {
+            match self.thread(tid) {
                 None => Err(JoinError::Unknown(tid)),
-                Some(thread) if thread.parent != caller => Err(JoinError::NotOwn {
+                Some((_, thread)) if thread.parent != caller => Err(JoinError::NotOwn {
                     tid,
                     parent: thread.parent,
                 }),
@@ -100,47 +126,59 @@ impl<V> Microthreads<V> {
     /// A microthread has ended, and its future was dropped. Its value waits for a join, or goes to one that waits. Its own
     /// children are orphans and end here: the caller drops their futures and cancels their tasks.
     pub fn finish(&mut self, tid: Tid, value: V) -> Vec<Orphan> {
-        let Some(thread) = self.threads.get_mut(&tid).filter(|thread| thread.is_live()) else {
+        let Some((row, thread)) = self.thread_mut(tid).filter(|(_, thread)| thread.is_live())
+        else {
             return Vec::new();
         };
         thread.state = ThreadState::Finished(value);
-        let (parent, visibility, place) = (thread.parent, thread.visibility, thread.place);
-        self.count_out(place);
-        let orphans = self.remove_children(tid);
+        let (visibility, place, idle) = (thread.visibility, thread.place, thread.open_waits > 0);
+        self.count_out(place, idle);
+        let orphans = self.remove_children(row);
         if visibility == Visibility::Detached || tid == MAIN {
-            self.remove(tid);
+            self.remove(tid, row);
         } else {
-            if visibility == Visibility::Shown {
-                self.finished += 1;
-                if let Some(family) = self.family_mut(parent) {
-                    family.finished.insert(tid);
-                }
-            }
-            self.offer(tid);
+            self.note_free(tid, row);
+            self.offer(tid, row);
         }
+        orphans
+    }
+
+    /// Ends a microthread that is not wanted any more, with its children: they are all orphans, itself among them if it had
+    /// not finished. Whoever waits for it by name does without it.
+    pub fn cancel(&mut self, tid: Tid) -> Vec<Orphan> {
+        let Some((row, thread)) = self.thread(tid) else {
+            return Vec::new();
+        };
+        if !thread.is_live() {
+            self.detach(tid);
+            return Vec::new();
+        }
+        let (place, idle) = (thread.place, thread.open_waits > 0);
+        let mut orphans = vec![Orphan { tid, row, place }];
+        self.count_out(place, idle);
+        orphans.append(&mut self.remove_children(row));
+        self.remove(tid, row);
         orphans
     }
 
     /// Discards a child's result, now or when it ends. Joins that wait for the child by name do without it.
     pub fn detach(&mut self, tid: Tid) {
-        let Some(thread) = self.threads.get_mut(&tid) else {
+        let Some((row, thread)) = self.thread_mut(tid) else {
             return;
         };
-        let (parent, was) = (thread.parent, thread.visibility);
         match thread.state {
             ThreadState::Bound(_) => {}
             ThreadState::Live(_) => {
                 thread.visibility = Visibility::Detached;
+                let group = thread.group.take();
                 self.lose_named_waits(tid);
-                if was == Visibility::Shown {
-                    self.one_less_shown(parent);
+                if let Some(group) = group {
+                    self.one_less(group);
                 }
             }
             ThreadState::Finished(_) => {
-                if was == Visibility::Shown {
-                    self.not_free(parent, tid);
-                }
-                self.remove(tid);
+                self.note_not_free(tid, row);
+                self.remove(tid, row);
             }
         }
     }
@@ -152,7 +190,10 @@ impl<V> Microthreads<V> {
             return;
         }
         let wait = self.waits.remove(id.index);
-        self.leave_lists(id, wait.tid, &wait.state);
+        if wait.state.is_open() {
+            self.one_open_wait_less(wait.tid, wait.row);
+        }
+        self.leave_lists(id, &wait.state);
         if let WaitState::Queued(Decision::Joined(Some(child)))
         | WaitState::Due(Decision::Joined(Some(child))) = wait.state
         {
@@ -161,210 +202,208 @@ impl<V> Microthreads<V> {
     }
 
     /// The value of a child that is bound to a wait which is over; the child is gone then.
-    pub(super) fn take_value(&mut self, child: Tid) -> Option<V> {
-        match self.remove(child)?.state {
+    pub(super) fn take_value(&mut self, child: Child) -> Option<V> {
+        let thread = self.rows.get(child.row.0)?;
+        if thread.tid != child.tid {
+            return None;
+        }
+        match self.remove(child.tid, child.row)?.state {
             ThreadState::Bound(value) => Some(value),
             ThreadState::Live(_) | ThreadState::Finished(_) => None,
         }
     }
 
     /// A child that has finished goes to the oldest join that waits for it, if there is one.
-    fn offer(&mut self, child: Tid) {
-        let Some(thread) = self.threads.get(&child) else {
-            return;
-        };
-        let named = thread.named_waits.first().copied();
-        let any = match thread.visibility {
-            Visibility::Shown => self
-                .family(thread.parent)
-                .and_then(|family| family.any_waits.first().copied()),
-            Visibility::Hidden | Visibility::Detached => None,
-        };
+    fn offer(&mut self, tid: Tid, row: Row) {
+        let thread = &self.rows[row.0];
+        let named = thread.named_waits.oldest();
+        let group = thread.group.and_then(|group| self.groups.get(group.0));
+        let any = group.and_then(|group| group.waits.oldest());
         let Some(id) = named.into_iter().chain(any).min() else {
             return;
         };
-        if let Some(wait) = self.waits.get_mut(id.index) {
-            let decided = WaitState::Queued(Decision::Joined(Some(child)));
-            let tid = wait.tid;
-            let open = std::mem::replace(&mut wait.state, decided);
-            self.leave_lists(id, tid, &open);
-            let wait = Some(id);
-            self.ready.push_back(Turn { tid, wait });
+        let child = Child { tid, row };
+        if let Some(open) = self.decide(id, Decision::Joined(Some(child))) {
+            self.leave_lists(id, &open);
             self.bind(child);
         }
     }
 
-    /// A join that is made while a child has finished.
-    fn queue_child(&mut self, caller: Tid, child: Tid) -> WaitId {
-        let id = self.queue(caller, Decision::Joined(Some(child)));
-        self.bind(child);
+    /// A join that is made while a child has finished, or that finds none.
+    fn queue_child(&mut self, caller: Tid, child: Option<(Tid, Row)>) -> WaitId {
+        let child = child.map(|(tid, row)| Child { tid, row });
+        let id = self.queue(caller, Decision::Joined(child));
+        if let Some(child) = child {
+            self.bind(child);
+        }
         id
     }
 
     /// A child that has finished is promised to a wait: nobody else gets it, unless the wait is withdrawn.
-    fn bind(&mut self, child: Tid) {
-        let Some(thread) = self.threads.get_mut(&child) else {
-            return;
-        };
-        let state = std::mem::replace(&mut thread.state, ThreadState::Live(Woken::No));
-        thread.state = match state {
+    fn bind(&mut self, child: Child) {
+        let Child { tid, row } = child;
+        let state = &mut self.rows[row.0].state;
+        *state = match std::mem::replace(state, ThreadState::Live(Woken::No)) {
             ThreadState::Finished(value) => ThreadState::Bound(value),
             other => other,
         };
-        if thread.visibility == Visibility::Shown {
-            let parent = thread.parent;
-            self.not_free(parent, child);
-        }
+        self.note_not_free(tid, row);
     }
 
     /// A child is free to be joined again: the wait that it was promised to was withdrawn.
-    fn free(&mut self, child: Tid) {
-        let Some(thread) = self.threads.get_mut(&child) else {
+    fn free(&mut self, child: Child) {
+        let Child { tid, row } = child;
+        let Some(thread) = self.rows.get_mut(row.0).filter(|row| row.tid == tid) else {
             return;
         };
-        let state = std::mem::replace(&mut thread.state, ThreadState::Live(Woken::No));
-        thread.state = match state {
+        let state = &mut thread.state;
+        *state = match std::mem::replace(state, ThreadState::Live(Woken::No)) {
             ThreadState::Bound(value) => ThreadState::Finished(value),
             other => other,
         };
-        if thread.visibility == Visibility::Shown {
-            let parent = thread.parent;
-            self.finished += 1;
-            if let Some(family) = self.family_mut(parent) {
-                family.finished.insert(child);
-            }
-        }
-        self.offer(child);
-    }
-
-    /// A shown child is not among those any more that have finished and are free.
-    fn not_free(&mut self, parent: Tid, child: Tid) {
-        self.finished -= 1;
-        if let Some(family) = self.family_mut(parent) {
-            family.finished.remove(&child);
-        }
-    }
-
-    /// A shown child is gone. Joins that wait for any of none get no child.
-    fn one_less_shown(&mut self, parent: Tid) {
-        let Some(family) = self.family_mut(parent) else {
-            return;
-        };
-        family.shown -= 1;
-        if family.shown == 0 {
-            for id in std::mem::take(&mut family.any_waits) {
-                self.decide(id, Decision::Joined(None));
-            }
-        }
+        self.note_free(tid, row);
+        self.offer(tid, row);
     }
 
     /// Joins that wait for a child by name do without it; those that wait for no other get none.
     fn lose_named_waits(&mut self, child: Tid) {
-        let Some(thread) = self.threads.get_mut(&child) else {
+        let Some((_, thread)) = self.thread_mut(child) else {
             return;
         };
-        for id in std::mem::take(&mut thread.named_waits) {
-            let Some(wait) = self.wait_mut(id) else {
+        let waits = std::mem::take(&mut thread.named_waits);
+        self.lose(child, waits.as_slice());
+    }
+
+    fn lose(&mut self, child: Tid, waits: &[WaitId]) {
+        for id in waits {
+            let Some(wait) = self.wait_mut(*id) else {
                 continue;
             };
-            if let WaitState::Named(children) = &mut wait.state {
-                children.retain(|other| *other != child);
-                if children.is_empty() {
-                    self.decide(id, Decision::Joined(None));
+            let none_left = match &mut wait.state {
+                WaitState::One(_) => true,
+                WaitState::Named(children) => {
+                    children.retain(|other| *other != child);
+                    children.is_empty()
                 }
+                _ => false,
+            };
+            if none_left {
+                self.decide(*id, Decision::Joined(None));
             }
         }
     }
 
-    /// An open wait is no longer looked for.
-    fn leave_lists(&mut self, id: WaitId, tid: Tid, state: &WaitState) {
-        match state {
-            WaitState::Any => {
-                if let Some(family) = self.family_mut(tid) {
-                    family.any_waits.retain(|other| *other != id);
+    /// A wait that is over is no longer looked for.
+    fn leave_lists(&mut self, id: WaitId, state: &WaitState) {
+        let children = match state {
+            WaitState::Any(group) => {
+                if let Some(group) = self.groups.get_mut(group.0) {
+                    group.waits.remove(id);
                 }
+                return;
             }
-            WaitState::Named(children) => {
-                for child in children {
-                    if let Some(thread) = self.threads.get_mut(child) {
-                        thread.named_waits.retain(|other| *other != id);
-                    }
-                }
-            }
-            WaitState::Elsewhere | WaitState::Queued(_) | WaitState::Due(_) => {}
-        }
-    }
-
-    fn lowest_finished(&self, parent: Tid) -> Option<Tid> {
-        self.family(parent)?.finished.first().copied()
-    }
-
-    fn lowest_finished_of(&self, parent: Tid, tids: &[Tid]) -> Option<Tid> {
-        let is_free = |tid: &Tid| {
-            self.threads.get(tid).is_some_and(|thread| {
-                thread.parent == parent && matches!(thread.state, ThreadState::Finished(_))
-            })
+            WaitState::One(child) => std::slice::from_ref(child),
+            WaitState::Named(children) => children,
+            WaitState::Elsewhere | WaitState::Queued(_) | WaitState::Due(_) => return,
         };
-        tids.iter().copied().filter(is_free).min()
+        for child in children {
+            if let Some((_, thread)) = self.thread_mut(*child) {
+                thread.named_waits.remove(id);
+            }
+        }
     }
 
-    fn has_shown_children(&self, parent: Tid) -> bool {
-        self.family(parent).is_some_and(|family| family.shown > 0)
+    fn lowest_finished(&self, parent: Tid) -> Option<(Tid, Row)> {
+        let (_, thread) = self.thread(parent)?;
+        let group = self.groups.get(thread.own_group?.0)?;
+        group.finished.first().copied()
+    }
+
+    fn lowest_finished_of(&self, parent: Tid, tids: &[Tid]) -> Option<(Tid, Row)> {
+        let free = |tid: &Tid| {
+            let (row, thread) = self.thread(*tid)?;
+            let is_free =
+                thread.parent == parent && matches!(thread.state, ThreadState::Finished(_));
+            is_free.then_some((*tid, row))
+        };
+        tids.iter().filter_map(free).min()
     }
 
     /// Whether a blocking join may wait for it. One that is promised to another join may still come free.
     fn is_awaited_child(&self, parent: Tid, tid: Tid) -> bool {
-        self.threads.get(&tid).is_some_and(|thread| {
+        self.thread(tid).is_some_and(|(_, thread)| {
             thread.parent == parent && thread.is_live() && thread.visibility != Visibility::Detached
         })
     }
 
-    /// Removes all descendants of a microthread, each after its parent.
-    fn remove_children(&mut self, tid: Tid) -> Vec<Orphan> {
+    /// Removes all descendants of a microthread, each after its parent, those of one parent by age.
+    fn remove_children(&mut self, row: Row) -> Vec<Orphan> {
         let mut orphans = Vec::new();
-        let thread = self.threads.get_mut(&tid);
-        let Some(family) = thread.and_then(|thread| thread.family.take()) else {
-            return orphans;
-        };
-        let mut doomed = family.children;
-        while let Some(child) = doomed.pop_first() {
-            let Some(thread) = self.threads.remove(&child) else {
-                continue;
-            };
-            match thread.state {
-                ThreadState::Live(_) => {
-                    self.count_out(thread.place);
-                    orphans.push(Orphan {
-                        tid: child,
-                        place: thread.place,
-                    });
-                    doomed.extend(thread.family.into_iter().flat_map(|family| family.children));
+        let parent = &mut self.rows[row.0];
+        parent.youngest_child = None;
+        let group = parent.own_group.take();
+        let mut families = vec![(parent.oldest_child.take(), group)];
+        // Later families are looked at in the order in which they were found.
+        let mut looked_at = 0;
+        while let Some((oldest, group)) = families.get(looked_at).copied() {
+            looked_at += 1;
+            let mut next = oldest;
+            while let Some(row) = next {
+                let thread = self.rows.remove(row.0);
+                next = thread.younger_sibling;
+                self.index.remove(&thread.tid);
+                self.lose(thread.tid, thread.named_waits.as_slice());
+                if thread.is_live() {
+                    self.count_out(thread.place, thread.open_waits > 0);
+                    let (tid, place) = (thread.tid, thread.place);
+                    orphans.push(Orphan { tid, row, place });
+                    if thread.oldest_child.is_some() || thread.own_group.is_some() {
+                        families.push((thread.oldest_child, thread.own_group));
+                    }
                 }
-                ThreadState::Finished(_) => {
-                    self.finished -= usize::from(thread.visibility == Visibility::Shown);
-                }
-                ThreadState::Bound(_) => {}
+                self.leave_group(&thread, row);
+            }
+            if let Some(group) = group {
+                self.groups.remove(group.0);
             }
         }
         orphans
     }
 
-    /// A microthread that has ended leaves its family. Joins that waited for it do without it.
-    fn remove(&mut self, tid: Tid) -> Option<Thread<V>> {
-        self.lose_named_waits(tid);
-        let thread = self.threads.remove(&tid)?;
-        if let Some(family) = self.family_mut(thread.parent) {
-            family.children.remove(&tid);
+    /// A microthread whose row is gone is in no group any more.
+    fn leave_group(&mut self, thread: &Thread<V>, row: Row) {
+        if let ThreadState::Finished(_) = thread.state {
+            self.finished -= usize::from(thread.visibility == Visibility::Shown);
+            if let Some(group) = thread.group.and_then(|group| self.groups.get_mut(group.0)) {
+                group.finished.remove(&(thread.tid, row));
+            }
         }
-        if thread.visibility == Visibility::Shown {
-            self.one_less_shown(thread.parent);
+        if let Some(group) = thread.group {
+            self.one_less(group);
+        }
+    }
+
+    /// A microthread that has ended leaves its family. Joins that waited for it do without it.
+    fn remove(&mut self, tid: Tid, row: Row) -> Option<Thread<V>> {
+        let thread = self.rows.try_remove(row.0)?;
+        self.index.remove(&tid);
+        self.lose(tid, thread.named_waits.as_slice());
+        self.unlink(&thread);
+        if let Some(group) = thread.group {
+            self.one_less(group);
+        }
+        if let Some(group) = thread.own_group {
+            self.groups.try_remove(group.0);
         }
         Some(thread)
     }
 
-    fn count_out(&mut self, place: Place) {
+    fn count_out(&mut self, place: Place, idle: bool) {
         match place {
-            Place::Local => self.live_local -= 1,
+            Place::Local => {
+                self.live_local -= 1;
+                self.busy -= usize::from(!idle);
+            }
             Place::Remote(_) => self.live_remote -= 1,
         }
     }

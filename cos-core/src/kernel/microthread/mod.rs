@@ -29,7 +29,11 @@
 //! The scheduler is tid 0, main is 1, later ones ascend and are never used again. When a microthread ends, its children that
 //! nobody can join any more are cancelled: [`Microthreads::finish`] names them, and the caller drops their futures and cancels
 //! their tasks. No operation's cost grows with the number of finished children.
+//!
+//! Children that are joined as one are a *group*: the shown children of a microthread, or those of a task set or a dispatch. A
+//! microthread whose wait is not decided cannot go on by itself; [`Microthreads::all_wait`] says when that is so of all.
 
+mod group;
 #[cfg(any(test, feature = "sim"))]
 mod invariants;
 mod join;
@@ -42,11 +46,12 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 pub use join::JoinError;
-pub use row::{Answer, Place, Visibility, WaitId};
+pub use row::{Answer, Child, GroupId, Place, Row, Visibility, WaitId};
 
 use super::id_map::IdMap;
 use crate::ids::{TaskId, Tid};
-use row::{Decision, Family, Thread, ThreadState, Wait, WaitState, Woken};
+use group::Group;
+use row::{Decision, Thread, ThreadState, Wait, WaitList, WaitState, Woken};
 
 /// The tid of the scheduler, which has no row: main's parent.
 pub const SCHEDULER: Tid = Tid(0);
@@ -56,15 +61,28 @@ pub const MAIN: Tid = Tid(1);
 /// The microthreads of one OS; `V` is what they end with. See the [module](self).
 #[derive(Debug)]
 pub struct Microthreads<V> {
-    threads: IdMap<Tid, Thread<V>>,
+    rows: Slab<Thread<V>>,
+    index: IdMap<Tid, Row>,
     waits: Slab<Wait>,
-    ready: VecDeque<Turn>,
+    groups: Slab<Group>,
+    ready: VecDeque<Ready>,
     next_tid: u64,
     next_serial: u64,
     live_local: usize,
     live_remote: usize,
+    /// Local ones without a wait that is not decided.
+    busy: usize,
     /// Shown children that have finished and that nobody has joined.
     finished: usize,
+}
+
+/// An entry of the ready queue.
+#[derive(Clone, Copy, Debug)]
+enum Ready {
+    /// A first turn, or one for a wake-up.
+    Thread(Child),
+    /// A turn for a wait that is decided.
+    Wait(WaitId),
 }
 
 /// Whose turn it is. A turn for a microthread that is gone may come; there is nothing to poll then.
@@ -72,6 +90,8 @@ pub struct Microthreads<V> {
 pub struct Turn {
     /// The microthread to poll.
     pub tid: Tid,
+    /// Its position.
+    pub row: Row,
     /// The wait that the turn is for, whose waker is to be woken before; `None` for a first turn and after a
     /// [`wake`](Microthreads::wake).
     pub wait: Option<WaitId>,
@@ -82,6 +102,8 @@ pub struct Turn {
 pub struct Orphan {
     /// Which.
     pub tid: Tid,
+    /// Its position, which the next child may get.
+    pub row: Row,
     /// Where it ran: the future to be dropped, or the task to be cancelled.
     pub place: Place,
 }
@@ -99,6 +121,8 @@ pub struct ThreadInfo {
     pub place: Place,
     /// Whether it has ended; nobody has joined it then.
     pub is_finished: bool,
+    /// Whether it has a wait that is not decided.
+    pub waits: bool,
 }
 
 impl<V> Default for Microthreads<V> {
@@ -110,43 +134,47 @@ impl<V> Default for Microthreads<V> {
 impl<V> Microthreads<V> {
     /// Main alone, whose first turn is next.
     pub fn new() -> Self {
-        let mut threads = IdMap::default();
-        let main = Thread::new(SCHEDULER, Visibility::Hidden, Place::Local, Woken::Yes);
-        threads.insert(MAIN, main);
+        let mut rows = Slab::new();
+        let main = Thread::new(MAIN, SCHEDULER, None, Visibility::Hidden, Place::Local);
+        let row = Row(rows.insert(main));
+        let main = Child { tid: MAIN, row };
         Self {
-            threads,
+            rows,
+            index: IdMap::from_iter([(MAIN, row)]),
             waits: Slab::new(),
-            ready: VecDeque::from([Turn {
-                tid: MAIN,
-                wait: None,
-            }]),
+            groups: Slab::new(),
+            ready: VecDeque::from([Ready::Thread(main)]),
             next_tid: MAIN.0 + 1,
             next_serial: 0,
             live_local: 1,
             live_remote: 0,
+            busy: 1,
             finished: 0,
         }
     }
 
     /// Whose turn it is, in the order of the ready queue; `None` when all wait.
     pub fn next_turn(&mut self) -> Option<Turn> {
-        while let Some(turn) = self.ready.pop_front() {
-            match turn.wait {
-                None => {
-                    if let Some(thread) = self.threads.get_mut(&turn.tid)
+        while let Some(ready) = self.ready.pop_front() {
+            match ready {
+                Ready::Thread(Child { tid, row }) => {
+                    if let Some(thread) = self.rows.get_mut(row.0)
+                        && thread.tid == tid
                         && let ThreadState::Live(woken) = &mut thread.state
                     {
                         *woken = Woken::No;
-                        return Some(turn);
+                        let wait = None;
+                        return Some(Turn { tid, row, wait });
                     }
                 }
-                Some(id) => {
+                Ready::Wait(id) => {
                     // A wait that was withdrawn leaves its turn in the queue, which nobody needs.
                     if let Some(wait) = self.wait_mut(id)
                         && let WaitState::Queued(decision) = wait.state
                     {
                         wait.state = WaitState::Due(decision);
-                        return Some(turn);
+                        let (tid, row, wait) = (wait.tid, wait.row, Some(id));
+                        return Some(Turn { tid, row, wait });
                     }
                 }
             }
@@ -156,22 +184,22 @@ impl<V> Microthreads<V> {
 
     /// Something outside has woken a microthread: it gets a turn, one for any number of wake-ups before it.
     pub fn wake(&mut self, tid: Tid) {
-        if let Some(thread) = self.threads.get_mut(&tid)
+        if let Some((row, thread)) = self.thread_mut(tid)
             && let ThreadState::Live(woken @ Woken::No) = &mut thread.state
             && thread.place == Place::Local
         {
             *woken = Woken::Yes;
-            self.ready.push_back(Turn { tid, wait: None });
+            self.ready.push_back(Ready::Thread(Child { tid, row }));
         }
     }
 
     /// Makes a child: a local one at the end of the ready queue, and its caller behind it. Answered by [`Answer::Turn`].
     ///
     /// The child exists from here on, even if the wait is withdrawn.
-    pub fn spawn(&mut self, caller: Tid, visibility: Visibility, place: Place) -> (Tid, WaitId) {
-        let tid = self.insert_child(caller, visibility, place);
+    pub fn spawn(&mut self, caller: Tid, visibility: Visibility, place: Place) -> (Child, WaitId) {
+        let child = self.insert_child(caller, visibility, place);
         let wait = self.queue(caller, Decision::Turn);
-        (tid, wait)
+        (child, wait)
     }
 
     /// Makes a remote child whose caller waits until its task has been handed to a host. Answered by [`Answer::Resolved`]
@@ -181,14 +209,19 @@ impl<V> Microthreads<V> {
         caller: Tid,
         visibility: Visibility,
         task: Option<TaskId>,
-    ) -> (Tid, WaitId) {
-        let tid = self.insert_child(caller, visibility, Place::Remote(task));
-        (tid, self.open_wait(caller))
+    ) -> (Child, WaitId) {
+        let child = self.insert_child(caller, visibility, Place::Remote(task));
+        (child, self.open_wait(caller))
+    }
+
+    /// Makes a remote child without a wait: its caller goes on in its turn.
+    pub fn spawn_along(&mut self, caller: Tid, visibility: Visibility, task: TaskId) -> Child {
+        self.insert_child(caller, visibility, Place::Remote(Some(task)))
     }
 
     /// The task of a remote child was accepted.
     pub fn set_task(&mut self, tid: Tid, task: TaskId) {
-        if let Some(thread) = self.threads.get_mut(&tid)
+        if let Some((_, thread)) = self.thread_mut(tid)
             && let Place::Remote(known) = &mut thread.place
         {
             *known = Some(task);
@@ -226,7 +259,7 @@ impl<V> Microthreads<V> {
             Decision::Turn => Answer::Turn,
             Decision::Resolved => Answer::Resolved,
             Decision::Joined(child) => {
-                let joined = child.and_then(|child| Some((child, self.take_value(child)?)));
+                let joined = child.and_then(|child| Some((child.tid, self.take_value(child)?)));
                 Answer::Joined(joined)
             }
         })
@@ -252,46 +285,70 @@ impl<V> Microthreads<V> {
         self.finished
     }
 
+    /// Whether no microthread has a turn coming and each local one has a wait that is not decided: nothing moves here before
+    /// something happens elsewhere.
+    pub fn all_wait(&self) -> bool {
+        self.busy == 0 && self.ready.is_empty()
+    }
+
+    /// Whether a microthread is there and has not finished.
+    pub fn is_live(&self, tid: Tid) -> bool {
+        self.thread(tid).is_some_and(|(_, thread)| thread.is_live())
+    }
+
+    /// Where a microthread is.
+    pub fn row(&self, tid: Tid) -> Option<Row> {
+        self.index.get(&tid).copied()
+    }
+
     /// What is known of a microthread, unless it was joined.
     pub fn info(&self, tid: Tid) -> Option<ThreadInfo> {
-        let thread = self.threads.get(&tid)?;
-        let family = thread.family.iter();
-        let finished = family.clone().flat_map(|family| &family.finished);
+        let (_, thread) = self.thread(tid)?;
+        let group = thread.own_group.and_then(|group| self.groups.get(group.0));
+        let finished = group.into_iter().flat_map(|group| &group.finished);
         Some(ThreadInfo {
             parent: thread.parent,
-            children: family
-                .flat_map(|family| &family.children)
-                .copied()
-                .collect(),
-            finished_children: finished.copied().collect(),
+            children: self.children(thread).map(|(_, child)| child.tid).collect(),
+            finished_children: finished.map(|(tid, _)| *tid).collect(),
             place: thread.place,
             is_finished: !thread.is_live(),
+            waits: thread.open_waits > 0,
         })
     }
 
-    /// A child, and its first turn if it is local.
-    fn insert_child(&mut self, caller: Tid, visibility: Visibility, place: Place) -> Tid {
+    /// The value of a microthread that has finished and that nobody has joined.
+    pub fn value(&self, tid: Tid) -> Option<&V> {
+        match &self.thread(tid)?.1.state {
+            ThreadState::Finished(value) | ThreadState::Bound(value) => Some(value),
+            ThreadState::Live(_) => None,
+        }
+    }
+
+    /// A child, and its first turn if it is local. A caller that is gone gets one that is nobody's and has no turn.
+    fn insert_child(&mut self, caller: Tid, visibility: Visibility, place: Place) -> Child {
         let tid = Tid(self.next_tid);
         self.next_tid += 1;
-        let woken = match place {
+        let parent = self.row(caller);
+        let mut thread = Thread::new(tid, caller, parent, visibility, place);
+        thread.group = parent.and_then(|parent| self.group_of(parent, visibility));
+        if let Some(group) = thread.group {
+            self.groups[group.0].members += 1;
+        }
+        let row = Row(self.rows.insert(thread));
+        let child = Child { tid, row };
+        self.index.insert(tid, row);
+        if let Some(parent) = parent {
+            self.link(row, parent);
+        }
+        match place {
             Place::Local => {
                 self.live_local += 1;
-                self.ready.push_back(Turn { tid, wait: None });
-                Woken::Yes
+                self.busy += 1;
+                self.ready.push_back(Ready::Thread(child));
             }
-            Place::Remote(_) => {
-                self.live_remote += 1;
-                Woken::No
-            }
-        };
-        let thread = Thread::new(caller, visibility, place, woken);
-        self.threads.insert(tid, thread);
-        if let Some(parent) = self.threads.get_mut(&caller) {
-            let family = parent.family.get_or_insert_default();
-            family.children.insert(tid);
-            family.shown += usize::from(visibility == Visibility::Shown);
+            Place::Remote(_) => self.live_remote += 1,
         }
-        tid
+        child
     }
 
     /// The id of the wait that is inserted next.
@@ -306,39 +363,98 @@ impl<V> Microthreads<V> {
         let id = self.next_wait();
         let serial = id.serial;
         self.next_serial += 1;
-        self.waits.insert(Wait { serial, tid, state });
+        let row = self.row(tid).unwrap_or(Row(usize::MAX));
+        if state.is_open()
+            && let Some(thread) = self.rows.get_mut(row.0)
+        {
+            thread.open_waits += 1;
+            self.busy -= usize::from(thread.open_waits == 1);
+        }
+        let wait = Wait {
+            serial,
+            tid,
+            row,
+            state,
+        };
+        self.waits.insert(wait);
         id
     }
 
     /// A wait that is decided at once.
     fn queue(&mut self, tid: Tid, decision: Decision) -> WaitId {
         let id = self.insert_wait(tid, WaitState::Queued(decision));
-        let wait = Some(id);
-        self.ready.push_back(Turn { tid, wait });
+        self.ready.push_back(Ready::Wait(id));
         id
     }
 
-    /// Decides a wait that is open.
-    fn decide(&mut self, id: WaitId, decision: Decision) {
-        if let Some(wait) = self.wait_mut(id) {
-            wait.state = WaitState::Queued(decision);
-            let tid = wait.tid;
-            let wait = Some(id);
-            self.ready.push_back(Turn { tid, wait });
+    /// Decides a wait that is open, and gives the state that it had.
+    fn decide(&mut self, id: WaitId, decision: Decision) -> Option<WaitState> {
+        let wait = self.wait_mut(id).filter(|wait| wait.state.is_open())?;
+        let open = std::mem::replace(&mut wait.state, WaitState::Queued(decision));
+        let (tid, row) = (wait.tid, wait.row);
+        self.one_open_wait_less(tid, row);
+        self.ready.push_back(Ready::Wait(id));
+        Some(open)
+    }
+
+    fn one_open_wait_less(&mut self, tid: Tid, row: Row) {
+        if let Some(thread) = self.rows.get_mut(row.0)
+            && thread.tid == tid
+            && thread.is_live()
+        {
+            thread.open_waits -= 1;
+            self.busy += usize::from(thread.open_waits == 0);
         }
     }
 
-    /// The children of a microthread, if it ever had any.
-    fn family(&self, tid: Tid) -> Option<&Family> {
-        self.threads.get(&tid)?.family.as_deref()
+    fn thread(&self, tid: Tid) -> Option<(Row, &Thread<V>)> {
+        let row = *self.index.get(&tid)?;
+        Some((row, self.rows.get(row.0)?))
     }
 
-    fn family_mut(&mut self, tid: Tid) -> Option<&mut Family> {
-        self.threads.get_mut(&tid)?.family.as_deref_mut()
+    fn thread_mut(&mut self, tid: Tid) -> Option<(Row, &mut Thread<V>)> {
+        let row = *self.index.get(&tid)?;
+        Some((row, self.rows.get_mut(row.0)?))
     }
 
     fn wait_mut(&mut self, id: WaitId) -> Option<&mut Wait> {
         let wait = self.waits.get_mut(id.index)?;
         (wait.serial == id.serial).then_some(wait)
+    }
+}
+
+impl<V> Thread<V> {
+    /// A microthread without children, which has its first turn coming if it is local.
+    fn new(
+        tid: Tid,
+        parent: Tid,
+        parent_row: Option<Row>,
+        visibility: Visibility,
+        place: Place,
+    ) -> Self {
+        let woken = match place {
+            Place::Local => Woken::Yes,
+            Place::Remote(_) => Woken::No,
+        };
+        Self {
+            tid,
+            parent,
+            parent_row,
+            place,
+            state: ThreadState::Live(woken),
+            visibility,
+            group: None,
+            named_waits: WaitList::Empty,
+            open_waits: 0,
+            older_sibling: None,
+            younger_sibling: None,
+            oldest_child: None,
+            youngest_child: None,
+            own_group: None,
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(self.state, ThreadState::Live(_))
     }
 }

@@ -1,7 +1,5 @@
 //! The rows of the microthread tables: threads and waits.
 
-use std::collections::BTreeSet;
-
 use crate::ids::{TaskId, Tid};
 
 /// A wait: an operation of a microthread that is not over. Each is taken ([`take`](super::Microthreads::take)) or withdrawn
@@ -13,14 +11,41 @@ pub struct WaitId {
     pub(super) index: usize,
 }
 
-/// Whether a child is seen by those who ask for any child.
+/// The position of a microthread among those that there are. It stays while the microthread does, and is used again
+/// afterwards: what a caller keeps for each microthread can lie in a vector.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Row(pub(super) usize);
+
+impl Row {
+    /// The position as an index.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A microthread that was just made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Child {
+    /// Its tid.
+    pub tid: Tid,
+    /// Its position.
+    pub row: Row,
+}
+
+/// Children that are joined as one: whoever waits for any of them gets the first that finishes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupId(pub(super) usize);
+
+/// Who sees a child.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Visibility {
-    /// It is, as a plain spawn's child.
+    /// Those who ask for any child of its parent's, as of a plain spawn's.
     Shown,
-    /// Only those who name it see it: children of a task set, a dispatch, a spawner call.
+    /// Those who ask for any child of this group: a task set, a dispatch.
+    Grouped(GroupId),
+    /// Only those who name it.
     Hidden,
-    /// Nobody does: its result is discarded.
+    /// Nobody: its result is discarded.
     Detached,
 }
 
@@ -48,27 +73,26 @@ pub enum Answer<V> {
 /// A microthread.
 #[derive(Debug)]
 pub(super) struct Thread<V> {
+    pub(super) tid: Tid,
     pub(super) parent: Tid,
-    pub(super) visibility: Visibility,
+    /// Where its parent is, which lives at least as long; `None` for main.
+    pub(super) parent_row: Option<Row>,
     pub(super) place: Place,
     pub(super) state: ThreadState<V>,
-    /// Its children, if it ever had any. Most have none, and there may be millions of them.
-    pub(super) family: Option<Box<Family>>,
-    /// Its parent's joins that wait for it by name, oldest first.
-    pub(super) named_waits: Vec<WaitId>,
-}
-
-/// The children of a microthread.
-#[derive(Default, Debug)]
-pub(super) struct Family {
-    /// Those whose value nobody has taken.
-    pub(super) children: BTreeSet<Tid>,
-    /// Those of them that are shown, finished and free to be joined.
-    pub(super) finished: BTreeSet<Tid>,
-    /// How many are shown.
-    pub(super) shown: usize,
-    /// The parent's joins that wait for any of them, oldest first.
-    pub(super) any_waits: Vec<WaitId>,
+    pub(super) visibility: Visibility,
+    /// The group that it is in.
+    pub(super) group: Option<GroupId>,
+    /// Joins that wait for it by name, oldest first.
+    pub(super) named_waits: WaitList,
+    /// How many of its own waits are not decided.
+    pub(super) open_waits: u32,
+    pub(super) older_sibling: Option<Row>,
+    pub(super) younger_sibling: Option<Row>,
+    /// Its children whose value nobody has taken.
+    pub(super) oldest_child: Option<Row>,
+    pub(super) youngest_child: Option<Row>,
+    /// The group of its shown children, if it ever had any.
+    pub(super) own_group: Option<GroupId>,
 }
 
 /// What a microthread does.
@@ -94,14 +118,18 @@ pub(super) enum Woken {
 pub(super) struct Wait {
     pub(super) serial: u64,
     pub(super) tid: Tid,
+    /// Where its microthread is, or was.
+    pub(super) row: Row,
     pub(super) state: WaitState,
 }
 
 /// How far a wait has come.
 #[derive(Debug)]
 pub(super) enum WaitState {
-    /// For any shown child.
-    Any,
+    /// For any child of a group.
+    Any(GroupId),
+    /// For this child.
+    One(Tid),
     /// For one of these children.
     Named(Vec<Tid>),
     /// For something elsewhere.
@@ -112,27 +140,59 @@ pub(super) enum WaitState {
     Due(Decision),
 }
 
+impl WaitState {
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self, Self::Queued(_) | Self::Due(_))
+    }
+}
+
 /// What a wait is answered with. The value of a child stays in its row until it is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Decision {
     Turn,
-    Joined(Option<Tid>),
+    Joined(Option<Child>),
     Resolved,
 }
 
-impl<V> Thread<V> {
-    pub(super) fn new(parent: Tid, visibility: Visibility, place: Place, woken: Woken) -> Self {
-        Self {
-            parent,
-            visibility,
-            place,
-            state: ThreadState::Live(woken),
-            family: None,
-            named_waits: Vec::new(),
+/// The waits for one thing, oldest first: nearly always none or one, which takes no memory of its own.
+#[derive(Default, Debug)]
+pub(super) enum WaitList {
+    #[default]
+    Empty,
+    One(WaitId),
+    Several(Vec<WaitId>),
+}
+
+impl WaitList {
+    pub(super) fn as_slice(&self) -> &[WaitId] {
+        match self {
+            Self::Empty => &[],
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Several(ids) => ids,
         }
     }
 
-    pub(super) fn is_live(&self) -> bool {
-        matches!(self.state, ThreadState::Live(_))
+    pub(super) fn oldest(&self) -> Option<WaitId> {
+        self.as_slice().first().copied()
+    }
+
+    pub(super) fn push(&mut self, id: WaitId) {
+        match self {
+            Self::Empty => *self = Self::One(id),
+            Self::One(first) => *self = Self::Several(vec![*first, id]),
+            Self::Several(ids) => ids.push(id),
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: WaitId) {
+        match self {
+            Self::Empty => {}
+            Self::One(first) => {
+                if *first == id {
+                    *self = Self::Empty;
+                }
+            }
+            Self::Several(ids) => ids.retain(|other| *other != id),
+        }
     }
 }

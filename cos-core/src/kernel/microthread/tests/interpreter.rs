@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::Tid;
-use crate::kernel::microthread::{Answer, MAIN, Microthreads, Place, Visibility, WaitId};
+use crate::kernel::microthread::{Answer, Child, MAIN, Microthreads, Place, Visibility, WaitId};
 
 /// A system call of a script.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -241,7 +241,7 @@ impl Interpreter<'_> {
     }
 
     fn spawn(&mut self, parent: Tid, script: usize, visibility: Visibility) -> WaitId {
-        let (child, wait) = self.threads.spawn(parent, visibility, Place::Local);
+        let (Child { tid: child, .. }, wait) = self.threads.spawn(parent, visibility, Place::Local);
         let row = Running {
             script,
             ..Running::default()
@@ -259,13 +259,15 @@ impl Interpreter<'_> {
                 return self.threads.yield_now(parent);
             }
             (Asked::Queued, How::Block) => {
-                let (child, wait) = self.threads.spawn_held(parent, Visibility::Shown, None);
+                let (Child { tid: child, .. }, wait) =
+                    self.threads.spawn_held(parent, Visibility::Shown, None);
                 self.remote.push((child, Some(wait)));
                 (child, wait)
             }
             _ => {
                 let place = Place::Remote(None);
-                let (child, wait) = self.threads.spawn(parent, Visibility::Shown, place);
+                let (Child { tid: child, .. }, wait) =
+                    self.threads.spawn(parent, Visibility::Shown, place);
                 self.remote.push((child, None));
                 (child, wait)
             }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::ids::Tid;
 use crate::kernel::microthread::{
-    Answer, JoinError, MAIN, Microthreads, Place, SCHEDULER, Turn, Visibility, WaitId,
+    Answer, Child, JoinError, MAIN, Microthreads, Place, SCHEDULER, Visibility, WaitId,
 };
 
 /// Main, and so many children, which wait for nothing; main has its turn.
@@ -15,7 +15,7 @@ fn family(children: u64) -> (Microthreads<u64>, Vec<Tid>) {
     assert_eq!(first.tid, MAIN);
     let mut tids = Vec::new();
     for _ in 0..children {
-        let (tid, wait) = threads.spawn(MAIN, Visibility::Shown, Place::Local);
+        let (Child { tid, .. }, wait) = threads.spawn(MAIN, Visibility::Shown, Place::Local);
         tids.push(tid);
         while let Some(turn) = threads.next_turn() {
             if turn.wait == Some(wait) {
@@ -28,11 +28,8 @@ fn family(children: u64) -> (Microthreads<u64>, Vec<Tid>) {
 }
 
 fn turn(threads: &mut Microthreads<u64>, wait: WaitId) {
-    let expected = Turn {
-        tid: MAIN,
-        wait: Some(wait),
-    };
-    assert_eq!(threads.next_turn(), Some(expected));
+    let turn = threads.next_turn().map(|turn| (turn.tid, turn.wait));
+    assert_eq!(turn, Some((MAIN, Some(wait))));
 }
 
 fn joined(tid: Tid) -> Option<Answer<u64>> {
@@ -168,14 +165,12 @@ fn wake_ups_from_outside_give_one_turn_each_time() {
     assert_eq!(threads.next_turn(), None);
     threads.wake(MAIN);
     threads.wake(MAIN);
-    let expected = Turn {
-        tid: MAIN,
-        wait: None,
-    };
-    assert_eq!(threads.next_turn(), Some(expected));
+    let turn = threads.next_turn().map(|turn| (turn.tid, turn.wait));
+    assert_eq!(turn, Some((MAIN, None)));
     assert_eq!(threads.next_turn(), None);
     threads.wake(MAIN);
-    assert_eq!(threads.next_turn(), Some(expected));
+    let turn = threads.next_turn().map(|turn| (turn.tid, turn.wait));
+    assert_eq!(turn, Some((MAIN, None)));
     threads.wake(Tid(99));
     assert_eq!(threads.next_turn(), None);
 }
@@ -197,7 +192,7 @@ fn what_happens_elsewhere_resolves_a_wait_in_its_turn() {
 #[test]
 fn hidden_children_are_joined_by_name_only() {
     let (mut threads, _) = family(0);
-    let (child, _) = threads.spawn(MAIN, Visibility::Hidden, Place::Local);
+    let (Child { tid: child, .. }, _) = threads.spawn(MAIN, Visibility::Hidden, Place::Local);
     finish(&mut threads, child);
     assert_eq!(threads.finished_count(), 0);
     let any = threads.join_any(MAIN);
@@ -224,7 +219,12 @@ fn a_detached_child_is_nobodys() {
 #[test]
 fn a_checked_join_says_what_is_wrong() {
     let (mut threads, tids) = family(2);
-    let (grandchild, _) = threads.spawn(tids[0], Visibility::Shown, Place::Local);
+    let (
+        Child {
+            tid: grandchild, ..
+        },
+        _,
+    ) = threads.spawn(tids[0], Visibility::Shown, Place::Local);
     assert_eq!(threads.check_join(MAIN, &tids), Ok(()));
     for reserved in [SCHEDULER, MAIN] {
         assert_eq!(
@@ -250,11 +250,11 @@ fn a_checked_join_says_what_is_wrong() {
 #[test]
 fn orphans_of_every_generation_are_named_once() {
     let (mut threads, tids) = family(1);
-    let (child, _) = threads.spawn(tids[0], Visibility::Shown, Place::Local);
+    let (Child { tid: child, .. }, _) = threads.spawn(tids[0], Visibility::Shown, Place::Local);
     let place = Place::Remote(None);
-    let (remote, _) = threads.spawn(child, Visibility::Hidden, place);
+    let (Child { tid: remote, .. }, _) = threads.spawn(child, Visibility::Hidden, place);
     threads.set_task(remote, crate::ids::TaskId(5));
-    let (ended, _) = threads.spawn(child, Visibility::Shown, Place::Local);
+    let (Child { tid: ended, .. }, _) = threads.spawn(child, Visibility::Shown, Place::Local);
     finish(&mut threads, ended);
     assert_eq!((threads.local_count(), threads.remote_count()), (3, 1));
     let orphans = threads.finish(tids[0], 0);
@@ -272,10 +272,108 @@ fn orphans_of_every_generation_are_named_once() {
     );
 }
 
+#[test]
+fn a_group_gives_its_own_children_and_no_others() {
+    let (mut threads, tids) = family(1);
+    let group = threads.open_group();
+    let none = threads.join_group(MAIN, group);
+    while threads.next_turn().is_some() {}
+    assert_eq!(threads.take(none), Some(Answer::Joined(None)));
+    let grouped: Vec<Tid> = (0..3)
+        .map(|_| {
+            let visibility = Visibility::Grouped(group);
+            threads.spawn(MAIN, visibility, Place::Local).0.tid
+        })
+        .collect();
+    while threads.next_turn().is_some() {}
+    finish(&mut threads, tids[0]);
+    let wait = threads.join_group(MAIN, group);
+    assert_eq!(threads.next_turn(), None, "another child is no answer");
+    finish(&mut threads, grouped[2]);
+    finish(&mut threads, grouped[1]);
+    turn(&mut threads, wait);
+    assert_eq!(threads.take(wait), joined(grouped[2]));
+    assert_eq!(
+        threads.finished_count(),
+        1,
+        "those of a group are not counted"
+    );
+    let lowest = threads.join_group(MAIN, group);
+    finish(&mut threads, grouped[0]);
+    turn(&mut threads, lowest);
+    assert_eq!(threads.take(lowest), joined(grouped[1]));
+    threads.close_group(group);
+    threads.check();
+    let named = threads.join_named(MAIN, &[grouped[0]]);
+    turn(&mut threads, named);
+    assert_eq!(threads.take(named), joined(grouped[0]));
+}
+
+#[test]
+fn whoever_holds_a_handle_joins() {
+    let (mut threads, tids) = family(2);
+    let wait = threads.join_one(tids[0], tids[1]);
+    assert!(!threads.all_wait(), "main and the child of the handle run");
+    finish(&mut threads, tids[1]);
+    let answered = threads.next_turn().expect("the turn of the holder");
+    assert_eq!((answered.tid, answered.wait), (tids[0], Some(wait)));
+    assert_eq!(threads.take(wait), joined(tids[1]));
+    let (Child { tid: child, .. }, _) = threads.spawn(tids[0], Visibility::Shown, Place::Local);
+    while threads.next_turn().is_some() {}
+    let orphan = threads.join_one(MAIN, child);
+    finish(&mut threads, tids[0]);
+    turn(&mut threads, orphan);
+    assert_eq!(threads.take(orphan), Some(Answer::Joined(None)));
+}
+
+#[test]
+fn all_wait_when_nobody_can_go_on() {
+    let (mut threads, tids) = family(1);
+    let first = threads.join_any(MAIN);
+    assert!(!threads.all_wait(), "the child runs");
+    let slot = threads.open_wait(tids[0]);
+    threads.check();
+    assert!(threads.all_wait());
+    let second = threads.open_wait(tids[0]);
+    threads.withdraw(slot);
+    assert!(threads.all_wait(), "one of two waits is left");
+    threads.resolve(second);
+    assert!(!threads.all_wait());
+    threads.next_turn();
+    assert!(!threads.all_wait(), "its turn has come");
+    threads.take(second);
+    finish(&mut threads, tids[0]);
+    assert!(!threads.all_wait());
+    turn(&mut threads, first);
+    threads.take(first);
+    threads.check();
+}
+
+#[test]
+fn who_is_cancelled_is_gone_with_all_descendants() {
+    let (mut threads, tids) = family(2);
+    let (Child { tid: child, .. }, _) = threads.spawn(tids[0], Visibility::Shown, Place::Local);
+    while threads.next_turn().is_some() {}
+    let any = threads.join_any(MAIN);
+    let named = threads.join_one(MAIN, tids[0]);
+    let orphans = threads.cancel(tids[0]);
+    threads.check();
+    let found: Vec<Tid> = orphans.iter().map(|orphan| orphan.tid).collect();
+    assert_eq!(found, [tids[0], child]);
+    turn(&mut threads, named);
+    assert_eq!(threads.take(named), Some(Answer::Joined(None)));
+    assert_eq!(threads.cancel(tids[1]).len(), 1);
+    turn(&mut threads, any);
+    assert_eq!(threads.take(any), Some(Answer::Joined(None)));
+    threads.check();
+    assert_eq!(threads.count(), 1);
+}
+
 /// Anything, in any order: the tables agree after each step, no value is given twice, and in the end every join is answered.
 fn shake(seed: u64) {
     let rng = &mut fastrand::Rng::with_seed(seed);
     let (mut threads, mut live) = family(0);
+    let group = threads.open_group();
     let mut all = Vec::new();
     let mut waits = Vec::new();
     let mut given = BTreeSet::new();
@@ -287,13 +385,15 @@ fn shake(seed: u64) {
         answer.is_some()
     };
     for _ in 0..rng.usize(..120) {
-        match rng.u32(..10) {
+        match rng.u32(..13) {
             0 | 1 => {
-                let visibility = match rng.u32(..4) {
+                let visibility = match rng.u32(..5) {
                     0 => Visibility::Hidden,
+                    1 => Visibility::Grouped(group),
                     _ => Visibility::Shown,
                 };
-                let (child, wait) = threads.spawn(MAIN, visibility, Place::Local);
+                let (Child { tid: child, .. }, wait) =
+                    threads.spawn(MAIN, visibility, Place::Local);
                 live.push(child);
                 all.push(child);
                 waits.push(wait);
@@ -317,6 +417,14 @@ fn shake(seed: u64) {
                 if keep(threads.take(waits[wait]), &mut given) {
                     waits.swap_remove(wait);
                 }
+            }
+            10 => waits.push(threads.join_group(MAIN, group)),
+            11 if !all.is_empty() => {
+                waits.push(threads.join_one(MAIN, all[rng.usize(..all.len())]));
+            }
+            12 if !live.is_empty() && rng.bool() => {
+                let child = live.swap_remove(rng.usize(..live.len()));
+                assert_eq!(threads.cancel(child).len(), 1);
             }
             8 if !all.is_empty() && rng.bool() => threads.detach(all[rng.usize(..all.len())]),
             _ => {
