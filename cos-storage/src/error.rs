@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use crate::shown::Shown;
 
-/// A suffix that could lead out of its mirrored storage entry. All of them are refused, on
+/// A suffix that could lead out of the directory that it starts in. All of them are refused, on
 /// construction as on decoding; the text is escaped for a terminal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SuffixError {
     /// It begins with a slash.
-    #[error("`{suffix}` is absolute; a path below a mirrored storage entry is relative to it")]
+    #[error("`{suffix}` is absolute; a path below a directory is relative to it")]
     Absolute {
         /// The suffix as it was given.
         suffix: String,
     },
     /// One of its components is `..`.
-    #[error("`{suffix}` contains `..`, which could leave its mirrored storage entry")]
+    #[error("`{suffix}` contains `..`, which could leave the directory it starts in")]
     ParentDirectory {
         /// The suffix as it was given.
         suffix: String,

@@ -10,6 +10,8 @@
 //! | prove that two hosts mean the same directory | [`PlantedToken`], [`Token`], [`Verdict`] |
 //! | open what another host named, and nothing outside | [`MirroredStorage::open`], [`open_beneath`] |
 //! | private directories of a run and of its jobs | [`Scratch`], [`sweep`], [`remove_tree`] |
+//! | contents that travel where nothing is shared | [`SourceFile`], [`Digest`], [`Store`], [`Object`] |
+//! | files that come back, and appear whole | [`collect`](collect::collect), [`Landing`] |
 //! | `~`, `~user` and `{user}` in configured paths | [`expand_home`], [`local_storage_path`] |
 //!
 //! # A path goes to another host
@@ -82,31 +84,43 @@
 mod abstract_path;
 mod account;
 mod beneath;
+pub mod collect;
+mod copying;
+mod digest;
 mod error;
 mod expand;
+pub mod hash;
+mod landing;
 mod mirrored;
 mod mount;
 mod owner;
 mod path_bytes;
 pub mod proof;
+mod random;
 mod removal;
 mod remove_tree;
 mod resolve;
 pub mod scratch;
 mod shown;
+pub mod store;
 mod suffix;
 #[cfg(test)]
 mod testing;
 
 pub use abstract_path::AbstractPath;
 pub use beneath::open_beneath;
+pub use digest::{Digest, DigestError};
 pub use error::{
     BeneathError, EntryList, EntryListError, ExpandError, OpenError, PlantError, ScratchError,
     SuffixError, TranslateError,
 };
 pub use expand::{expand_home, home_directory, local_storage_path, user_name};
+pub use hash::{FileState, SourceError, SourceFile};
+pub use landing::{Landing, LandingError};
 pub use mirrored::{MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage};
 pub use proof::{PlantedToken, Token, Verdict};
 pub use removal::{Leftover, Removal};
 pub use remove_tree::remove_tree;
 pub use scratch::{JobDirectory, Scratch, sweep};
+pub use store::{LookUp, Object, Partial, Store, StoreError, clear_store};
+pub use suffix::Suffix;

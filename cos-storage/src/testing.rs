@@ -31,3 +31,16 @@ pub(crate) fn bind(from: &Path, to: &Path) {
 pub(crate) fn mount_memory(at: &Path) {
     mount("tmpfs", at, "tmpfs", MountFlags::empty(), None).unwrap();
 }
+
+/// Mounts a file system at `at` that is full after `size` bytes.
+pub(crate) fn mount_small_memory(at: &Path, size: &str) {
+    let options = std::ffi::CString::new(format!("size={size}")).unwrap();
+    mount(
+        "tmpfs",
+        at,
+        "tmpfs",
+        MountFlags::empty(),
+        Some(options.as_c_str()),
+    )
+    .unwrap();
+}

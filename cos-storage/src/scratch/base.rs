@@ -14,7 +14,7 @@ use crate::error::ScratchError;
 use crate::shown::Shown;
 
 /// Opens the directory, made with mode 0700 if it is not there.
-pub(super) fn open_or_create(path: &Path) -> Result<OwnedFd, ScratchError> {
+pub(crate) fn open_or_create(path: &Path) -> Result<OwnedFd, ScratchError> {
     let fail = |source: io::Error| ScratchError::Base {
         path: shown(path),
         source,
@@ -34,7 +34,7 @@ pub(super) fn open_or_create(path: &Path) -> Result<OwnedFd, ScratchError> {
 }
 
 /// Opens the directory if it is there.
-pub(super) fn open_existing(path: &Path) -> Result<Option<OwnedFd>, ScratchError> {
+pub(crate) fn open_existing(path: &Path) -> Result<Option<OwnedFd>, ScratchError> {
     match open(path) {
         Ok(base) => Ok(Some(base)),
         Err(Err(Errno::NOENT)) => Ok(None),
@@ -81,7 +81,7 @@ fn distrust(stat: &Stat, user: u32) -> Option<String> {
 
 /// Makes a new private directory in `parent` and opens it. An existing one is an error, whatever
 /// it is.
-pub(super) fn make_private(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+pub(crate) fn make_private(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     mkdirat(parent, name, Mode::RWXU)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = openat(parent, name, flags, Mode::empty())?;
@@ -93,6 +93,25 @@ pub(super) fn make_private(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errn
         fchmod(&made, Mode::RWXU)?; // an umask that denies the user himself
     }
     Ok(made)
+}
+
+/// Opens the private directory `name` of `parent`, made if it is not there. An existing one must be
+/// this user's, and is made private again if it is not.
+pub(crate) fn open_or_make_private(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    match make_private(parent, name) {
+        Err(Errno::EXIST) => {}
+        made => return made,
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = openat(parent, name, flags, Mode::empty())?;
+    let stat = fstat(&found)?;
+    if stat.st_uid != geteuid().as_raw() {
+        return Err(Errno::PERM);
+    }
+    if stat.st_mode & 0o777 != 0o700 {
+        fchmod(&found, Mode::RWXU)?;
+    }
+    Ok(found)
 }
 
 fn shown(path: &Path) -> String {

@@ -21,15 +21,15 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::error::ScratchError;
 use crate::owner::Owner;
+use crate::random;
 use crate::removal::Removal;
 use crate::remove_tree::remove_tree;
 use crate::shown::Shown;
 
-mod base;
+pub(crate) mod base;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -96,7 +96,7 @@ impl Scratch {
         let base = base::open_or_create(local_storage)?;
         let owner = Owner::current().map_err(|source| ScratchError::Owner { source })?;
         loop {
-            let name = format!("{RUN_PREFIX}{run}-{:08x}", random_number());
+            let name = format!("{RUN_PREFIX}{run}-{:08x}", random::number() as u32);
             let path = local_storage.join(&name);
             let directory = match base::make_private(&base, &name) {
                 Err(Errno::EXIST) => continue,
@@ -284,15 +284,6 @@ fn check_name(name: &str) -> Result<(), ScratchError> {
         Err(ScratchError::Name {
             name: name.escape_debug().to_string(),
         })
-    }
-}
-
-fn random_number() -> u32 {
-    let mut bytes = [0; 4];
-    // Uniqueness comes from mkdir; without randomness the names are only easier to guess.
-    match getrandom(&mut bytes, GetRandomFlags::empty()) {
-        Ok(4) => u32::from_ne_bytes(bytes),
-        _ => std::process::id().wrapping_mul(0x9e37_79b9),
     }
 }
 
