@@ -93,7 +93,7 @@ impl LandingError {
         }
     }
 
-    fn beneath(path: &str, error: BeneathError) -> Self {
+    pub(crate) fn beneath(path: &str, error: BeneathError) -> Self {
         match error {
             BeneathError::Io { source, .. } => Self::of(path, source),
             _ => Self::Escapes {

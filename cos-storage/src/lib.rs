@@ -9,6 +9,8 @@
 //! | name a file so that every host finds it | [`MirroredStorage`], [`AbstractPath`] |
 //! | prove that two hosts mean the same directory | [`PlantedToken`], [`Token`], [`Verdict`] |
 //! | open what another host named, and nothing outside | [`MirroredStorage::open`], [`open_beneath`] |
+//! | the same without a list at hand | [`AbstractPath::of`], [`AbstractPath::here`], [`process_storage`] |
+//! | the directory and the files that a task finds | [`Environment`], [`MirrorMap`] |
 //! | private directories of a run and of its jobs | [`Scratch`], [`sweep`], [`remove_tree`] |
 //! | contents that travel where nothing is shared | [`SourceFile`], [`Digest`], [`Store`], [`Object`] |
 //! | files that come back, and appear whole | [`collect`](collect::collect), [`Landing`] |
@@ -87,14 +89,17 @@ mod beneath;
 pub mod collect;
 mod copying;
 mod digest;
+pub mod environment;
 mod error;
 mod expand;
 pub mod hash;
 mod landing;
+mod local_storage;
 mod mirrored;
 mod mount;
 mod owner;
 mod path_bytes;
+mod process;
 pub mod proof;
 mod random;
 mod removal;
@@ -110,6 +115,7 @@ mod testing;
 pub use abstract_path::AbstractPath;
 pub use beneath::open_beneath;
 pub use digest::{Digest, DigestError};
+pub use environment::{Environment, MirrorMap};
 pub use error::{
     BeneathError, EntryList, EntryListError, ExpandError, OpenError, PlantError, ScratchError,
     SuffixError, TranslateError,
@@ -117,7 +123,12 @@ pub use error::{
 pub use expand::{expand_home, home_directory, local_storage_path, user_name};
 pub use hash::{FileState, SourceError, SourceFile};
 pub use landing::{Landing, LandingError};
+pub use local_storage::{
+    ClearError, Cleared, LOCAL_STORAGE_VARIABLE, clear_local_storage,
+    local_storage_from_environment,
+};
 pub use mirrored::{MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage};
+pub use process::{process_storage, set_process_storage, to_abstract_path, to_actual_path};
 pub use proof::{PlantedToken, Token, Verdict};
 pub use removal::{Leftover, Removal};
 pub use remove_tree::remove_tree;

@@ -23,6 +23,9 @@ use crate::shown::Shown;
 /// The environment variable that lists a spawner's mirrored storage, colon separated.
 pub const MIRRORED_STORAGE_VARIABLE: &str = "PARALLEL_MIRRORED_STORAGE";
 
+/// As many as an index can count.
+const MAX_ENTRIES: usize = u16::MAX as usize + 1;
+
 /// The directories of this host that other hosts see too, each host under a path of its own.
 ///
 /// Entry n names the same directory tree on every host. A path is sent as the index of its entry
@@ -106,7 +109,7 @@ impl MirroredStorage {
             .map(|(position, entry)| entry_at(position, entry.as_ref()))
             .collect::<Result<_, _>>()?;
         match entries.len() {
-            count if count > usize::from(u16::MAX) + 1 => Err(EntryListError::TooMany { count }),
+            count if count > MAX_ENTRIES => Err(EntryListError::TooMany { count }),
             _ => Ok(Self { entries }),
         }
     }
@@ -148,6 +151,36 @@ impl MirroredStorage {
     /// [`EntryListError::Expand`] if the home directory is unknown.
     pub fn home() -> Result<Self, EntryListError> {
         Self::new(["~"])
+    }
+
+    /// The storage of a host whose entries were looked at: for each its directory there, and why it
+    /// must not be used, if it must not. Such an entry keeps its place and is an error when it is
+    /// used, which says why.
+    ///
+    /// # Errors
+    ///
+    /// As [`MirroredStorage::new`], for entries that can be used.
+    pub fn proven<I, P>(entries: I) -> Result<Self, EntryListError>
+    where
+        I: IntoIterator<Item = (P, Option<String>)>,
+        P: AsRef<OsStr>,
+    {
+        let mut storage = Self {
+            entries: Vec::new(),
+        };
+        for (position, (entry, problem)) in entries.into_iter().enumerate() {
+            storage.entries.push(match problem {
+                None => entry_at(position, entry.as_ref())?,
+                Some(problem) => MirrorEntry {
+                    configured: entry.as_ref().into(),
+                    root: Err(Arc::new(io::Error::other(problem))),
+                },
+            });
+        }
+        match storage.entries.len() {
+            count if count > MAX_ENTRIES => Err(EntryListError::TooMany { count }),
+            _ => Ok(storage),
+        }
     }
 
     /// The entries in their order, usable or not.

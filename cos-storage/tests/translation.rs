@@ -165,4 +165,46 @@ proptest! {
             prop_assert_eq!(&AbstractPath::new(index, path.suffix()).unwrap(), &path);
         }
     }
+
+    /// Links may lead anywhere: what is opened by an abstract path lies below its entry, and what is
+    /// reached without leaving it is opened.
+    #[test]
+    fn no_link_leads_out_of_an_entry(
+        links in prop::collection::vec((names(1..3), prop::collection::vec(0..LINK_PARTS.len(), 1..5)), 0..6),
+        wanted in names(0..4),
+    ) {
+        let guard = tempfile::tempdir().unwrap();
+        let top = fs::canonicalize(guard.path()).unwrap();
+        let root = top.join("root");
+        for at in &NAMES[..2] {
+            fs::create_dir_all(path(&root, &[at, at])).unwrap();
+            fs::create_dir_all(path(&top, &[at, at])).unwrap();
+        }
+        for (place, parts) in &links {
+            let target: Vec<&[u8]> = parts.iter().map(|part| LINK_PARTS[*part]).collect();
+            let place = path(&root, place);
+            if fs::create_dir_all(place.parent().unwrap()).is_err() {
+                continue;
+            }
+            let above = fs::canonicalize(place.parent().unwrap());
+            // Not through a link that was made before, which may lead anywhere on this computer.
+            if above.is_ok_and(|above| above == place.parent().unwrap()) {
+                let _ = fs::remove_file(&place);
+                let _ = fs::remove_dir_all(&place);
+                symlink(OsStr::from_bytes(&target.join(&b'/')), place).unwrap();
+            }
+        }
+        let storage = MirroredStorage::new([&root]).unwrap();
+        let sent = AbstractPath::new(0, path(Path::new(""), &wanted)).unwrap();
+        let flags = rustix::fs::OFlags::PATH;
+        if let Ok(opened) = storage.open(&sent, flags, rustix::fs::Mode::empty()) {
+            use std::os::fd::AsRawFd;
+            let place = fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd())).unwrap();
+            prop_assert!(place.starts_with(&root), "{place:?}");
+            prop_assert_eq!(place, fs::canonicalize(path(&root, &wanted)).unwrap());
+        }
+    }
 }
+
+/// What targets of links are made of.
+const LINK_PARTS: [&[u8]; 6] = [b"..", b".", b"a", b"ab", b"\xff", b"root"];

@@ -226,3 +226,22 @@ fn more_entries_than_indices_are_refused() {
     let error = MirroredStorage::new(vec!["/nonexistent"; 65_537]).unwrap_err();
     assert_eq!(error, EntryListError::TooMany { count: 65_537 });
 }
+
+#[test]
+fn an_entry_that_was_not_proven_is_never_used() {
+    let (_guard, root) = tree(&["d1", "d2"]);
+    let reason = "this is not the client's directory".to_owned();
+    let host = MirroredStorage::proven([(root.join("d1"), Some(reason)), (root.join("d2"), None)])
+        .unwrap();
+    assert_eq!(
+        host.to_actual(&abstract_of(1, "x")).unwrap(),
+        root.join("d2/x")
+    );
+    let error = host.to_actual(&abstract_of(0, "x")).unwrap_err();
+    assert!(error.to_string().contains("not the client's"), "{error}");
+    let error = host.to_abstract(root.join("d1/x")).unwrap_err();
+    assert!(
+        matches!(error, TranslateError::NotMirrored { .. }),
+        "{error}"
+    );
+}
