@@ -10,7 +10,7 @@ use cos_cli::arguments::{ColorChoice, ShowProgress, StatusLevel};
 use cos_cli::progress::{Detail, Display, Ending, HostFacts, RunFacts, Settings, Target};
 use cos_core::event::{AgainCause, RunEvent, Stamped};
 use cos_core::ids::{AttemptId, Epoch, HostId, SlotId, TaskId};
-use cos_core::job::{CommandEnd, Exit, StreamTotals, TaskError, Usage};
+use cos_core::job::{CommandEnd, Exit, StreamTotals, TaskEnd, TaskError, Usage};
 use cos_core::time::Time;
 use cos_core::vm::host::{FailureKind, HostFailure, HostInfo, HostLoss, HostNote, Stage};
 use cos_core::wire::message::{Containment, DirectoryReport, HostReport};
@@ -343,12 +343,12 @@ impl Play {
             self.done += 1;
             let (task, tries) = (attempt.task, job.try_number);
             let outcome = match failed {
-                true => Err(TaskError::Failed {
+                true => Err(TaskError::CommandFailed {
                     host: self.hosts[job.host].name.clone(),
                     end,
                     tries,
                 }),
-                false => Ok(end),
+                false => Ok(TaskEnd::Command(end)),
             };
             let (attempt, host) = (Some(attempt), Some(host));
             self.send(RunEvent::TaskEnded {

@@ -17,12 +17,24 @@ pub const HEADER_LIMIT: usize = 1024 * 1024;
 /// The most that [`decode_large`] may allocate for a value that was asked for, such as a host's preparation (4 MiB).
 pub const LARGE_LIMIT: usize = 4 * 1024 * 1024;
 
+/// The most that a typed task's encoded arguments, or its encoded value, may have (64 MiB). What is larger belongs into a
+/// file: the client would have to hold it in memory once for each task that is under way.
+pub const VALUE_LIMIT: usize = 64 * 1024 * 1024;
+
 /// Why a value could not be written or read.
 #[derive(Debug, Error)]
 pub enum EncodingError {
     /// The value cannot be encoded; the caller's type is at fault.
     #[error("cannot encode: {0}")]
     Encode(#[source] bincode::error::EncodeError),
+    /// The encoded value would be longer than [`VALUE_LIMIT`].
+    #[error(
+        "{bytes} bytes encoded, and at most 64 MiB are taken: put it into a file and pass its path"
+    )]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+    },
     /// The bytes are no value of the wanted type, or exceed the limit; the sender is at fault.
     #[error("cannot decode: {0}")]
     Decode(#[source] bincode::error::DecodeError),
@@ -48,6 +60,27 @@ pub fn encode_into<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<(), 
             Err(EncodingError::Encode(error))
         }
     }
+}
+
+/// Encodes arguments or a value of a typed task.
+///
+/// # Errors
+/// [`EncodingError::Encode`] when the value's `Serialize` fails, [`EncodingError::TooLarge`] beyond [`VALUE_LIMIT`].
+pub fn encode_value<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodingError> {
+    let mut buffer = Vec::new();
+    encode_into(value, &mut buffer)?;
+    match buffer.len() {
+        bytes if bytes > VALUE_LIMIT => Err(EncodingError::TooLarge { bytes }),
+        _ => Ok(buffer),
+    }
+}
+
+/// Reads what [`encode_value`] wrote: at most [`VALUE_LIMIT`] bytes are allocated.
+///
+/// # Errors
+/// [`EncodingError::Decode`] or [`EncodingError::LeftOver`].
+pub fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
+    decode_with::<T, VALUE_LIMIT>(bytes)
 }
 
 /// Reads a message header: at most [`HEADER_LIMIT`] bytes are allocated, and `bytes` must hold nothing else.

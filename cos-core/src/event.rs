@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{AttemptId, HostId, SlotId, TaskId};
-use crate::job::{CommandEnd, Exit, Outcome, Stream};
+use crate::job::{CallFailure, CommandEnd, Exit, Outcome, Stream};
 use crate::time::Time;
 use crate::vm::host::{HostFailure, HostInfo, HostLoss, HostNote, Stage};
 
@@ -191,10 +191,19 @@ pub enum PauseCause {
 /// Why a task runs again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgainCause {
-    /// It failed and has tries left.
+    /// Its command failed and it has tries left.
     Retry {
         /// How it ended.
         end: CommandEnd,
+        /// Which try that was.
+        try_number: u32,
+        /// How many it may have.
+        tries: u32,
+    },
+    /// Its call failed and it has tries left.
+    CallFailed {
+        /// How.
+        failure: CallFailure,
         /// Which try that was.
         try_number: u32,
         /// How many it may have.

@@ -207,7 +207,7 @@ impl Client {
             attempt,
             try_number: 1,
             amounts: Amounts::cores(1),
-            job: CommandJob::shell(1, "true").into(),
+            work: std::sync::Arc::new(CommandJob::shell(1, "true").into()),
         });
         attempt
     }

@@ -65,7 +65,7 @@ impl Machine {
             attempt,
             try_number: 1,
             amounts: Amounts::cores(1),
-            job: Arc::new(CommandJob::shell(self.tasks, line)),
+            work: Arc::new(CommandJob::shell(self.tasks, line).into()),
         });
         attempt
     }

@@ -11,13 +11,13 @@ use std::time::{Duration, SystemTime};
 
 use cos_core::event::{RunEvent, Stamped};
 use cos_core::ids::HostId;
-use cos_core::job::Stream;
+use cos_core::job::{Stream, command_end};
 use cos_core::time::Time;
 use serde::Serialize;
 
 use super::RecordError;
 use super::append::AppendFile;
-use super::event_text::{again_text, command_end, note_text, pause_text, result_word};
+use super::event_text::{again_text, note_text, pause_text, result_word};
 use super::job_log::JobStatus;
 
 /// The version of the lines' form.

@@ -1,7 +1,7 @@
 //! What events say, in the words of `events.jsonl`.
 
 use cos_core::event::{AgainCause, PauseCause};
-use cos_core::job::{CommandEnd, Exit, Outcome, TaskError};
+use cos_core::job::{Exit, Outcome, TaskError};
 use cos_core::vm::host::HostNote;
 use cos_core::wire::message::AgentNote;
 
@@ -10,22 +10,20 @@ use super::event_log::rounded;
 pub(super) fn result_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Ok(_) => "ok",
-        Err(TaskError::Failed { .. }) => "failed",
+        Err(
+            TaskError::CommandFailed { .. }
+            | TaskError::Failed { .. }
+            | TaskError::Panicked { .. }
+            | TaskError::Exited { .. },
+        ) => "failed",
         Err(TaskError::TimedOut { .. }) => "timed-out",
         Err(TaskError::Quarantined { .. }) => "quarantined",
         Err(TaskError::NoHostLeft { .. }) => "no-host-left",
+        Err(TaskError::HostLost { .. }) => "host-lost",
         Err(TaskError::CommandMissing { .. }) => "command-missing",
         Err(TaskError::Invalid { .. }) => "invalid",
         Err(TaskError::Cancelled { .. }) => "cancelled",
         Err(_) => "error",
-    }
-}
-
-pub(super) fn command_end(outcome: &Outcome) -> Option<&CommandEnd> {
-    match outcome {
-        Ok(end) | Err(TaskError::Failed { end, .. }) => Some(end),
-        Err(TaskError::TimedOut { end, .. } | TaskError::Cancelled { end }) => end.as_ref(),
-        Err(_) => None,
     }
 }
 
@@ -51,6 +49,11 @@ pub(super) fn again_text(cause: &AgainCause) -> String {
         } => {
             format!("{}, try {try_number}/{tries}", exit(&end.exit))
         }
+        AgainCause::CallFailed {
+            failure,
+            try_number,
+            tries,
+        } => format!("{failure}, try {try_number}/{tries}"),
         AgainCause::TimedOut {
             after,
             try_number,

@@ -56,7 +56,8 @@ impl JobStatus {
             Exit::Signal(signal) => Self { exit: 0, signal },
         };
         match outcome {
-            Ok(end) | Err(TaskError::Failed { end, .. }) => Some(of_end(end)),
+            Ok(end) => end.command().map(of_end),
+            Err(TaskError::CommandFailed { end, .. }) => Some(of_end(end)),
             Err(TaskError::TimedOut { .. }) => Some(Self {
                 exit: -1,
                 signal: 15,

@@ -4,7 +4,9 @@ use super::*;
 use crate::output::{OutputOptions, OutputRouter};
 use cos_core::event::{RunEvent, Stamped};
 use cos_core::ids::{AttemptId, Epoch, HostId, SlotId, TaskId};
-use cos_core::job::{CommandEnd, Exit, Outcome, Stream, StreamTotals, TaskError, Usage};
+use cos_core::job::{
+    CommandEnd, Exit, Outcome, Stream, StreamTotals, TaskEnd, TaskError, TaskLabel, Usage,
+};
 use cos_core::time::Time;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
@@ -26,7 +28,7 @@ fn end(exit: Exit) -> CommandEnd {
 }
 
 fn failed(exit: Exit) -> TaskError {
-    TaskError::Failed {
+    TaskError::CommandFailed {
         host: "ws03".into(),
         end: end(exit),
         tries: 1,
@@ -126,10 +128,14 @@ fn the_joblog_is_gnus_byte_by_byte() {
 #[test]
 fn outcomes_have_gnus_numbers() {
     let numbers = |outcome: &Outcome| JobStatus::of(outcome).map(|s| (s.exit, s.signal));
-    assert_eq!(numbers(&Ok(end(Exit::Code(0)))), Some((0, 0)));
+    assert_eq!(
+        numbers(&Ok(TaskEnd::Command(end(Exit::Code(0))))),
+        Some((0, 0))
+    );
     assert_eq!(numbers(&Err(failed(Exit::Code(130)))), Some((130, 0)));
     assert_eq!(numbers(&Err(failed(Exit::Signal(9)))), Some((0, 9)));
     let timeout = TaskError::TimedOut {
+        task: TaskLabel::default(),
         host: "ws03".into(),
         after: Duration::from_secs(1),
         end: Some(end(Exit::Signal(15))),
@@ -137,7 +143,10 @@ fn outcomes_have_gnus_numbers() {
     };
     assert_eq!(numbers(&Err(timeout)), Some((-1, 15)));
     assert_eq!(
-        numbers(&Err(TaskError::Cancelled { end: None })),
+        numbers(&Err(TaskError::Cancelled {
+            task: TaskLabel::default(),
+            end: None
+        })),
         None,
         "to be run again"
     );

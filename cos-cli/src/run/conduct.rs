@@ -218,7 +218,9 @@ impl State {
     fn take(&mut self, done: Done<CommandEnd, u64>) -> Next {
         self.tally.borrow_mut().count(&done.result);
         match &done.result {
-            Err(error @ TaskError::NoHostLeft { cause }) => {
+            Err(
+                error @ (TaskError::NoHostLeft { cause, .. } | TaskError::HostLost { cause, .. }),
+            ) => {
                 if self.stop.is_none() {
                     self.message = Some(no_host(error, cause));
                 }

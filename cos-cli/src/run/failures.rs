@@ -41,7 +41,10 @@ pub(super) struct Failures {
 impl Failures {
     /// A job runs again.
     pub(super) fn note_again(&mut self, sequence: u64, host: &str, cause: &AgainCause) {
-        if let AgainCause::Retry { .. } | AgainCause::TimedOut { .. } = cause {
+        if let AgainCause::Retry { .. }
+        | AgainCause::CallFailed { .. }
+        | AgainCause::TimedOut { .. } = cause
+        {
             let hosts = self.tried.entry(sequence).or_default();
             hosts.push(host.to_owned());
         }
@@ -57,7 +60,9 @@ impl Failures {
     ) {
         let tried = self.tried.remove(&sequence).unwrap_or_default();
         let Err(error) = outcome else { return };
-        if let TaskError::NoHostLeft { .. } | TaskError::CommandMissing { .. } = error
+        if let TaskError::NoHostLeft { .. }
+        | TaskError::HostLost { .. }
+        | TaskError::CommandMissing { .. } = error
             && self.not_run.len() < MOST_NOT_RUN
         {
             let command = shortened(&job.command);
@@ -107,7 +112,7 @@ impl Failures {
 /// `job 188 failed on all 3 tries (ws03, ws02, ws01): exit 1`; nothing for a job that was never to blame.
 fn headline(sequence: u64, error: &TaskError, mut tried: Vec<String>) -> Option<String> {
     let (host, tries, how) = match error {
-        TaskError::Failed { host, end, tries } => {
+        TaskError::CommandFailed { host, end, tries } => {
             let how = match end.exit {
                 Exit::Signal(9) if end.out_of_memory_kills > 0 => {
                     format!("{}, likely out of memory", end.exit)
@@ -188,7 +193,7 @@ fn shortened(line: &[u8]) -> String {
 mod tests {
     use std::time::Duration;
 
-    use cos_core::job::CommandEnd;
+    use cos_core::job::{CommandEnd, TaskEnd};
 
     use super::*;
     use crate::arguments::OutputMode;
@@ -209,7 +214,7 @@ mod tests {
     }
 
     fn failed(host: &str, tries: u32) -> Outcome {
-        Err(TaskError::Failed {
+        Err(TaskError::CommandFailed {
             host: host.to_owned(),
             end: end(Exit::Code(1)),
             tries,
@@ -302,7 +307,12 @@ mod tests {
         for sequence in 1..=100 {
             failures.note_end(sequence, &failed("ws01", 1), &record(), None);
         }
-        failures.note_end(101, &Ok(end(Exit::Code(0))), &record(), None);
+        failures.note_end(
+            101,
+            &Ok(TaskEnd::Command(end(Exit::Code(0)))),
+            &record(),
+            None,
+        );
         assert_eq!(failures.take().len(), MOST_TOLD);
         assert!(failures.tried.is_empty());
     }

@@ -163,14 +163,15 @@ impl VirtualMachine for MappedMachine {
             attempt,
             try_number,
             amounts,
-            job,
+            work,
         } = command
         else {
             return self.machine.submit(command);
         };
-        let job = match self.mapped(host, &job) {
-            Ok(None) => job,
-            Ok(Some(mapped)) => Arc::new(mapped),
+        let mapped = work.command().map(|job| self.mapped(host, job));
+        let work = match mapped.unwrap_or(Ok(None)) {
+            Ok(None) => work,
+            Ok(Some(mapped)) => Arc::new(mapped.into()),
             Err(cause) => {
                 if self.told.insert(host) {
                     let note = HostNote::Agent(AgentNote::Text(cause.clone()));
@@ -193,7 +194,7 @@ impl VirtualMachine for MappedMachine {
             attempt,
             try_number,
             amounts,
-            job,
+            work,
         });
     }
 

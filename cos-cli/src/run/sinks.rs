@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use cos_core::clock;
 use cos_core::event::{RunEvent, Stamped};
 use cos_core::ids::{HostId, TaskId};
-use cos_core::job::{Outcome, TaskError};
+use cos_core::job::{Outcome, command_end};
 use cos_core::time::Time;
 use tokio::sync::watch;
 
@@ -198,11 +198,7 @@ impl Sinks {
         let Some(status) = JobStatus::of(outcome) else {
             return Ok(());
         };
-        let end = match outcome {
-            Ok(end) | Err(TaskError::Failed { end, .. }) => Some(end),
-            Err(TaskError::TimedOut { end, .. }) => end.as_ref(),
-            Err(_) => None,
-        };
+        let end = command_end(outcome);
         let entry = JobLogEntry {
             sequence,
             host: name,

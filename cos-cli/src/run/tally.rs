@@ -41,9 +41,11 @@ impl Tally {
         let field = match result {
             Ok(_) => &mut self.succeeded,
             Err(TaskError::Cancelled { .. }) => &mut self.cancelled,
-            Err(TaskError::NoHostLeft { .. } | TaskError::CommandMissing { .. }) => {
-                &mut self.not_run
-            }
+            Err(
+                TaskError::NoHostLeft { .. }
+                | TaskError::HostLost { .. }
+                | TaskError::CommandMissing { .. },
+            ) => &mut self.not_run,
             Err(_) => &mut self.failed,
         };
         *field += 1;
@@ -81,6 +83,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use cos_core::job::TaskLabel;
+
     use super::*;
 
     #[test]
@@ -90,6 +94,7 @@ mod tests {
         tally.count(&Ok(()));
         assert_eq!(tally.exit_code(None), exit_code::SUCCESS);
         tally.count::<()>(&Err(TaskError::Quarantined {
+            task: TaskLabel::default(),
             host: "ws01".to_owned(),
             crashes: 3,
             cause: "SIGKILL".to_owned(),
@@ -101,6 +106,7 @@ mod tests {
             exit_code::TERMINATED
         );
         tally.count::<()>(&Err(TaskError::NoHostLeft {
+            task: TaskLabel::default(),
             cause: String::new(),
         }));
         assert_eq!(tally.exit_code(None), exit_code::NO_USABLE_HOST);

@@ -21,7 +21,7 @@ pub use source::{FromIter, FromStream, Source};
 pub use stream::DispatchStream;
 
 use crate::ids::{HostId, TaskId};
-use crate::job::{CommandResult, Job, TaskError};
+use crate::job::{Job, TaskError};
 use crate::kernel::TaskPolicy;
 use crate::runtime::context::{self, NoOs};
 
@@ -86,7 +86,6 @@ pub struct Dispatch<S> {
 pub fn dispatch<T, X, I>(jobs: I) -> Dispatch<FromIter<I::IntoIter>>
 where
     I: IntoIterator<Item = Job<T, X>>,
-    T: CommandResult,
 {
     Dispatch::new(FromIter(jobs.into_iter()))
 }
@@ -95,7 +94,6 @@ where
 pub fn dispatch_stream<T, X, S>(jobs: S) -> Dispatch<FromStream<S>>
 where
     S: Stream<Item = Job<T, X>>,
-    T: CommandResult,
 {
     Dispatch::new(FromStream(Box::pin(jobs)))
 }
@@ -128,7 +126,6 @@ impl<S> Dispatch<S> {
     pub fn stream<T, X>(self) -> Result<DispatchStream<S, T, X>, NoOs>
     where
         S: Source<Job = Job<T, X>>,
-        T: CommandResult,
     {
         let Self {
             source,
@@ -153,7 +150,6 @@ impl<S> Dispatch<S> {
     ) -> Result<(), NoOs>
     where
         S: Source<Job = Job<T, X>>,
-        T: CommandResult,
     {
         let mut results = pin!(self.stream()?);
         while let Some(done) = next(results.as_mut()).await {
@@ -173,7 +169,6 @@ impl<S> Dispatch<S> {
     pub async fn collect<T, X>(self) -> Result<Vec<T>, DispatchError>
     where
         S: Source<Job = Job<T, X>>,
-        T: CommandResult,
     {
         let mut slots: Vec<Option<T>> = Vec::new();
         let mut results = pin!(self.stream()?);
@@ -191,7 +186,6 @@ impl<S> Dispatch<S> {
     pub async fn collect_all<T, X>(self) -> Result<Vec<Result<T, TaskError>>, NoOs>
     where
         S: Source<Job = Job<T, X>>,
-        T: CommandResult,
     {
         let mut slots = Vec::new();
         let mut results = pin!(self.stream()?);

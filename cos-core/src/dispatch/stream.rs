@@ -1,7 +1,6 @@
 //! The stream of results: pulls jobs while there is room, gives results as they come.
 
 use std::collections::HashMap;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,7 +10,7 @@ use futures_core::Stream;
 use super::{Done, Source};
 use crate::clock;
 use crate::ids::TaskId;
-use crate::job::{CommandResult, Job, TaskError};
+use crate::job::{Finish, Job, TaskAt, TaskError, TaskLabel};
 use crate::kernel::{TaskPolicy, TaskRequest};
 use crate::runtime::inbox::{Delivery, InboxId};
 use crate::runtime::shared::Shared;
@@ -26,14 +25,16 @@ pub struct DispatchStream<S, T, X> {
     policy: TaskPolicy,
     window: Option<usize>,
     next_index: u64,
-    running: HashMap<TaskId, Running<X>>,
-    result: PhantomData<fn() -> T>,
+    running: HashMap<TaskId, Running<T, X>>,
 }
 
-struct Running<X> {
+struct Running<T, X> {
     index: u64,
     extra: X,
     since: Time,
+    finish: Finish<T>,
+    /// The name of a typed task, for what is said about it.
+    name: Option<&'static str>,
 }
 
 impl<S, T, X> Unpin for DispatchStream<S, T, X> {}
@@ -54,7 +55,6 @@ impl<S, T, X> DispatchStream<S, T, X> {
             window,
             next_index: 0,
             running: HashMap::new(),
-            result: PhantomData,
         }
     }
 
@@ -85,7 +85,6 @@ impl<S, T, X> DispatchStream<S, T, X> {
 impl<S, T, X> DispatchStream<S, T, X>
 where
     S: Source<Job = Job<T, X>>,
-    T: CommandResult,
 {
     fn pull(&mut self, context: &mut Context<'_>) {
         while self.room() > 0 {
@@ -104,22 +103,25 @@ where
         let index = self.next_index;
         self.next_index += 1;
         let Job {
-            command,
+            payload,
+            finish,
+            captures,
             needs,
             class,
             extra,
-            ..
         } = job;
-        let submitted = command.and_then(|job| {
+        let name = payload.name();
+        let submitted = payload.work(index).and_then(|work| {
             let request = TaskRequest {
                 index,
-                job,
+                work,
                 needs,
                 class,
                 policy: self.policy,
             };
-            let task = self.shared.submit(request, self.inbox, T::CAPTURES);
+            let task = self.shared.submit(request, self.inbox, captures);
             task.map_err(|error| TaskError::NoHostLeft {
+                task: TaskLabel::maybe(name, index),
                 cause: error.to_string(),
             })
         });
@@ -130,6 +132,8 @@ where
             index,
             extra,
             since,
+            finish,
+            name,
         };
         self.running.insert(task, running);
     }
@@ -146,9 +150,15 @@ where
             index,
             extra,
             since,
+            finish,
+            name,
         } = self.running.remove(&task)?;
         let elapsed = clock::now().since(since);
-        let result = T::from_outcome(outcome, captured);
+        let at = || TaskAt {
+            task: TaskLabel::maybe(name, task.0),
+            host: host.map_or_else(String::new, |host| self.shared.host_name(host)),
+        };
+        let result = finish(outcome, captured, &at);
         Some(Done {
             index,
             task,
@@ -164,7 +174,6 @@ where
 impl<S, T, X> Stream for DispatchStream<S, T, X>
 where
     S: Source<Job = Job<T, X>>,
-    T: CommandResult,
 {
     type Item = Done<T, X>;
 

@@ -98,7 +98,7 @@ fn jobs() -> impl Iterator<Item = Job<CommandEnd, u64>> {
     })
 }
 
-fn said(result: &Result<CommandEnd, TaskError>) -> String {
+fn said<T>(result: &Result<T, TaskError>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),
         Err(error) => error.to_string(),

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
+
+use super::{CallEnd, CallFailure, CallReport, TaskError};
 
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -119,7 +121,14 @@ impl CommandEnd {
 pub enum AttemptResult {
     /// The command ran and ended.
     Command(CommandEnd),
-    /// The host could not start the command at all: no scratch, no process, no shell. The host is to blame.
+    /// The call ran, or could not by the fault of a program.
+    Call {
+        /// The encoded value that it returned, or why there is none.
+        result: Result<Bytes, CallFailure>,
+        /// What it cost.
+        report: CallReport,
+    },
+    /// The host could not start it at all: no scratch, no process, no shell. The host is to blame.
     NotStarted {
         /// The host's own words.
         cause: String,
@@ -129,101 +138,44 @@ pub enum AttemptResult {
         /// How the slot's process ended.
         exit: Exit,
     },
-    /// It was stopped because the client asked for it. The command's end, if it had begun.
+    /// It was stopped because the client asked for it. The end of its process, if it had begun.
     Stopped(Option<CommandEnd>),
 }
 
-/// A duration in seconds for a message, to the millisecond: `60`, `0.5`.
-pub(crate) fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+/// A good end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TaskEnd {
+    /// The command ended with an exit code that is success.
+    Command(CommandEnd),
+    /// The call returned a value.
+    Call(CallEnd),
 }
 
-/// The one thing that comes of a task in the end.
-pub type Outcome = Result<CommandEnd, TaskError>;
+impl TaskEnd {
+    /// How the command ended, if it was one.
+    pub fn command(&self) -> Option<&CommandEnd> {
+        match self {
+            Self::Command(end) => Some(end),
+            Self::Call(_) => None,
+        }
+    }
 
-/// Why a task has no good result. Each names the host where one is to be named.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[non_exhaustive]
-pub enum TaskError {
-    /// The command ended with an exit code that is no success, or by a signal, on its last try.
-    #[error("{} on {host}", end.exit)]
-    Failed {
-        /// Where the last try ran.
-        host: String,
-        /// How it ended.
-        end: CommandEnd,
-        /// How many tries were made.
-        tries: u32,
-    },
-    /// The task took longer than it may.
-    #[error("timed out after {} s on {host}", seconds(*after))]
-    TimedOut {
-        /// Where it ran.
-        host: String,
-        /// Its limit.
-        after: Duration,
-        /// The command's end after it was stopped.
-        end: Option<CommandEnd>,
-        /// How many tries were made.
-        tries: u32,
-    },
-    /// It ran on hosts that crashed or were lost, and would take down more.
-    #[error("quarantined after {crashes} crashes, the last on {host}: {cause}")]
-    Quarantined {
-        /// Where the last attempt ran.
-        host: String,
-        /// How many attempts were lost while running.
-        crashes: u32,
-        /// What ended the last one.
-        cause: String,
-    },
-    /// No host is left that could run it.
-    #[error("not run: {cause}")]
-    NoHostLeft {
-        /// Why not.
-        cause: String,
-    },
-    /// Every host says that the command is not there (exit 126 or 127).
-    #[error("{exit} on every host: the command is not there")]
-    CommandMissing {
-        /// What the hosts said.
-        exit: Exit,
-    },
-    /// No job could be made of what the caller gave; it never left this process.
-    #[error("no job can be made of it: {cause}")]
-    Invalid {
-        /// Why not.
-        cause: String,
-    },
-    /// It was cancelled, by the caller or because the run stopped.
-    #[error("cancelled")]
-    Cancelled {
-        /// The command's end if it was running.
-        end: Option<CommandEnd>,
-    },
-}
+    /// How the call ended, if it was one.
+    pub fn call(&self) -> Option<&CallEnd> {
+        match self {
+            Self::Command(_) => None,
+            Self::Call(end) => Some(end),
+        }
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_told_as_they_were_given() {
-        for (after, expected) in [
-            (Duration::from_secs(60), "timed out after 60 s on ws01"),
-            (Duration::from_millis(500), "timed out after 0.5 s on ws01"),
-            (
-                Duration::from_nanos(1_234_567_891),
-                "timed out after 1.235 s on ws01",
-            ),
-        ] {
-            let error = TaskError::TimedOut {
-                host: "ws01".to_owned(),
-                after,
-                end: None,
-                tries: 1,
-            };
-            assert_eq!(error.to_string(), expected);
+    /// From its start to its end on the host's monotonic clock.
+    pub fn elapsed(&self) -> Duration {
+        match self {
+            Self::Command(end) => end.elapsed,
+            Self::Call(end) => end.report.elapsed,
         }
     }
 }
+
+/// The one thing that comes of a task in the end.
+pub type Outcome = Result<TaskEnd, TaskError>;

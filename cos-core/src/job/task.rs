@@ -1,26 +1,100 @@
 //! A job as a caller hands it over: what to run, what it needs, and what the caller wants to remember with it.
 
 use std::fmt;
-use std::marker::PhantomData;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{CommandEnd, CommandJob, Needs, Outcome, TaskError};
-use crate::ids::ClassId;
+use super::{Call, CommandEnd, CommandJob, Needs, Outcome, TaskEnd, TaskError, TaskLabel, Work};
+use crate::encoding::EncodingError;
+use crate::ids::{ClassId, HostId, Tid};
+use crate::vm::local::LOCAL;
 
 /// A job whose good result is a `T`; `X` is the caller's own and comes back with the result.
+///
+/// There are commands ([`Job::command`], [`Job::captured`]) and calls of typed tasks, which `#[cos::task]` gives a
+/// function `job` for. A job does nothing until it is spawned or dispatched. It is `Send` if `X` is.
 pub struct Job<T, X = ()> {
-    /// What is to be run, or why there is nothing.
-    pub(crate) command: Result<Arc<CommandJob>, TaskError>,
+    pub(crate) payload: Payload<T>,
+    /// Makes the result of what comes back from a host.
+    pub(crate) finish: Finish<T>,
+    /// Whether the output is to be kept in memory for it.
+    pub(crate) captures: bool,
     pub(crate) needs: Needs,
     pub(crate) class: ClassId,
     pub(crate) extra: X,
-    result: PhantomData<fn() -> T>,
+}
+
+/// What a job executes.
+#[expect(dead_code, reason = "made by the registry of tasks, the next step")]
+pub(crate) enum Payload<T> {
+    /// A command, which only a host executes.
+    Command(Arc<Work>),
+    /// Nothing, since no job could be made; the cause.
+    Invalid(String),
+    /// A call of a typed task.
+    Call(Box<dyn TypedCall<T>>),
+}
+
+/// Makes a result of an outcome and of what was captured. `TaskAt` is asked for only when there is an error to be told.
+pub(crate) type Finish<T> = fn(Outcome, CommandOutput, &dyn Fn() -> TaskAt) -> Result<T, TaskError>;
+
+/// Which task, and where it ran.
+#[derive(Clone, Debug)]
+pub(crate) struct TaskAt {
+    pub(crate) task: TaskLabel,
+    pub(crate) host: String,
+}
+
+/// A call of a typed task with its arguments, before anybody has decided where it runs.
+#[expect(dead_code, reason = "run by microthreads, the next step")]
+pub(crate) trait TypedCall<T>: Send {
+    /// The name of the task, with the path of its module.
+    fn name(&self) -> &'static str;
+
+    /// The call as it travels to a host.
+    fn encode(&self) -> Result<Call, EncodingError>;
+
+    /// Runs it here, as the microthread `tid`. A panic is the caller's to catch.
+    fn run(self: Box<Self>, tid: Tid) -> LocalCall<T>;
+}
+
+/// A call that runs in this process.
+pub(crate) type LocalCall<T> = Pin<Box<dyn Future<Output = Result<T, TaskError>>>>;
+
+impl<T> Payload<T> {
+    /// What is handed to a host. `number` is the job's in what is said if it cannot be made.
+    pub(crate) fn work(&self, number: u64) -> Result<Arc<Work>, TaskError> {
+        match self {
+            Self::Command(work) => Ok(Arc::clone(work)),
+            Self::Invalid(cause) => Err(TaskError::Invalid {
+                cause: cause.clone(),
+            }),
+            Self::Call(call) => match call.encode() {
+                Ok(call) => Ok(Arc::new(Work::Call(call))),
+                Err(error) => Err(TaskError::Encode {
+                    task: TaskLabel::named(call.name(), number),
+                    host: LOCAL.to_owned(),
+                    error: error.to_string(),
+                }),
+            },
+        }
+    }
+
+    /// The name of the typed task, with the path of its module.
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Command(_) | Self::Invalid(_) => None,
+            Self::Call(call) => Some(call.name()),
+        }
+    }
 }
 
 impl Job<CommandEnd> {
     /// A command whose exit status is its result; its output goes to the observers of the OS as it comes.
     pub fn command(command: CommandJob) -> Self {
-        Self::new(Ok(Arc::new(command)))
+        let work = Payload::Command(Arc::new(command.into()));
+        Self::new(work, |outcome, _, at| command_end(outcome?, at))
     }
 }
 
@@ -28,8 +102,29 @@ impl Job<CommandOutput> {
     /// A command whose output is part of its result, up to the job's
     /// [`output_limit`](CommandJob::output_limit) for each stream, in memory.
     pub fn captured(command: CommandJob) -> Self {
-        Self::new(Ok(Arc::new(command)))
+        let work = Payload::Command(Arc::new(command.into()));
+        let job = Self::new(work, |outcome, captured, at| {
+            let end = Some(command_end(outcome?, at)?);
+            Ok(CommandOutput { end, ..captured })
+        });
+        Self {
+            captures: true,
+            ..job
+        }
     }
+}
+
+fn command_end(end: TaskEnd, at: &dyn Fn() -> TaskAt) -> Result<CommandEnd, TaskError> {
+    match end {
+        TaskEnd::Command(end) => Ok(end),
+        TaskEnd::Call(_) => Err(of_other_kind(at(), "a value where a command's end was due")),
+    }
+}
+
+/// A machine gave the end of something else than what it was handed.
+pub(crate) fn of_other_kind(TaskAt { task, host }: TaskAt, error: &str) -> TaskError {
+    let error = error.to_owned();
+    TaskError::Decode { task, host, error }
 }
 
 impl<T> Job<T> {
@@ -37,16 +132,20 @@ impl<T> Job<T> {
     /// [`TaskError::Invalid`], at once: a source goes on after what it cannot make a job of.
     pub fn invalid(cause: impl fmt::Display) -> Self {
         let cause = cause.to_string();
-        Self::new(Err(TaskError::Invalid { cause }))
+        Self::new(Payload::Invalid(cause), |outcome, _, at| match outcome {
+            Ok(_) => Err(of_other_kind(at(), "a result where there was no job")),
+            Err(error) => Err(error),
+        })
     }
 
-    fn new(command: Result<Arc<CommandJob>, TaskError>) -> Self {
+    pub(crate) fn new(payload: Payload<T>, finish: Finish<T>) -> Self {
         Self {
-            command,
+            payload,
+            finish,
+            captures: false,
             needs: Needs::default(),
             class: ClassId(0),
             extra: (),
-            result: PhantomData,
         }
     }
 }
@@ -55,18 +154,20 @@ impl<T, X> Job<T, X> {
     /// The same job with what the caller wants back beside its result.
     pub fn extra<Y>(self, extra: Y) -> Job<T, Y> {
         let Self {
-            command,
+            payload,
+            finish,
+            captures,
             needs,
             class,
             extra: _,
-            result,
         } = self;
         Job {
-            command,
+            payload,
+            finish,
+            captures,
             needs,
             class,
             extra,
-            result,
         }
     }
 
@@ -74,6 +175,13 @@ impl<T, X> Job<T, X> {
     #[must_use]
     pub fn needs(mut self, needs: Needs) -> Self {
         self.needs = needs;
+        self
+    }
+
+    /// The one host that may run it.
+    #[must_use]
+    pub fn on(mut self, host: HostId) -> Self {
+        self.needs = self.needs.on(host);
         self
     }
 
@@ -87,8 +195,13 @@ impl<T, X> Job<T, X> {
 
 impl<T, X: fmt::Debug> fmt::Debug for Job<T, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job")
-            .field("command", &self.command)
+        let mut shown = f.debug_struct("Job");
+        match &self.payload {
+            Payload::Command(work) => shown.field("command", work),
+            Payload::Invalid(cause) => shown.field("invalid", cause),
+            Payload::Call(call) => shown.field("call", &call.name()),
+        };
+        shown
             .field("needs", &self.needs)
             .field("class", &self.class)
             .field("extra", &self.extra)
@@ -105,35 +218,4 @@ pub struct CommandOutput {
     pub stdout: Vec<u8>,
     /// Its standard error.
     pub stderr: Vec<u8>,
-}
-
-/// A type that a command job can give.
-pub trait CommandResult: Sized {
-    /// Whether the output is to be kept in memory for it.
-    const CAPTURES: bool;
-
-    /// Makes the result of an outcome and of what was captured.
-    ///
-    /// # Errors
-    /// The task's own error.
-    fn from_outcome(outcome: Outcome, captured: CommandOutput) -> Result<Self, TaskError>;
-}
-
-impl CommandResult for CommandEnd {
-    const CAPTURES: bool = false;
-
-    fn from_outcome(outcome: Outcome, _: CommandOutput) -> Result<Self, TaskError> {
-        outcome
-    }
-}
-
-impl CommandResult for CommandOutput {
-    const CAPTURES: bool = true;
-
-    fn from_outcome(outcome: Outcome, captured: CommandOutput) -> Result<Self, TaskError> {
-        outcome.map(|end| Self {
-            end: Some(end),
-            ..captured
-        })
-    }
 }

@@ -47,7 +47,7 @@ impl Kernel {
             attempt,
             try_number: task.try_number(),
             amounts: task.amounts,
-            job: task.job.clone(),
+            work: task.work.clone(),
         };
         let (amounts, class) = (task.amounts, task.class);
         self.classes.of(class).placed += 1;

@@ -41,6 +41,7 @@
 mod action;
 mod attempt;
 mod blame;
+mod call;
 mod capacity;
 mod closing;
 mod config;
@@ -163,7 +164,7 @@ impl Kernel {
     pub fn submit(&mut self, request: TaskRequest, now: Time) -> Result<TaskId, SubmitError> {
         let TaskRequest {
             index,
-            job,
+            work,
             mut needs,
             class,
             policy,
@@ -181,7 +182,7 @@ impl Kernel {
         let key = self.queues.acquire(demand, &self.hosts);
         let id = self.tasks.insert(Task {
             index,
-            job,
+            work,
             amounts,
             class,
             policy,

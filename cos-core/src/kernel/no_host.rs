@@ -2,7 +2,7 @@
 
 use super::Kernel;
 use super::queue::Demand;
-use super::task::Refusal;
+use super::task::{Refusal, Task};
 use crate::ids::{HostId, TaskId};
 use crate::job::{Needs, TaskError};
 
@@ -23,7 +23,7 @@ impl Kernel {
             allowed.find_map(|(host, _)| class.left_out(host))
         });
         let error = match (task.refusal.as_deref(), left_out) {
-            (Some(Refusal::CommandMissing { host, end }), _) if works => TaskError::Failed {
+            (Some(Refusal::CommandMissing { host, end }), _) if works => TaskError::CommandFailed {
                 host: self.name(*host),
                 end: end.clone(),
                 tries: task.tries + 1,
@@ -31,15 +31,24 @@ impl Kernel {
             (Some(Refusal::CommandMissing { end, .. }), _) => {
                 TaskError::CommandMissing { exit: end.exit }
             }
-            (Some(Refusal::NotStarted { cause }), _) => TaskError::NoHostLeft {
-                cause: cause.clone(),
-            },
+            (Some(Refusal::NotStarted { cause }), _) => self.unplaceable(task, id, cause.clone()),
             (None, Some(exit)) if !works => TaskError::CommandMissing { exit },
-            (None, _) => TaskError::NoHostLeft {
-                cause: self.why_no_host_for(&demand),
-            },
+            (None, _) => self.unplaceable(task, id, self.why_no_host_for(&demand)),
         };
         self.finish(id, Err(error));
+    }
+
+    fn unplaceable(&self, task: &Task, id: TaskId, cause: String) -> TaskError {
+        let label = task.label(id);
+        match task.last {
+            Some((_, host)) if task.crashes > 0 => TaskError::HostLost {
+                task: label,
+                host: self.name(host),
+                attempts: task.crashes,
+                cause,
+            },
+            _ => TaskError::NoHostLeft { task: label, cause },
+        }
     }
 
     /// Why no host can run tasks with these needs.

@@ -3,7 +3,7 @@
 //! | the attempt | the task |
 //! |---|---|
 //! | succeeded | has its outcome, even if it was being stopped |
-//! | failed, or ran too long | has used a try: runs again while it has one left |
+//! | failed (a call: see [`call`](super::call)), or ran too long | has used a try: runs again while it has one left |
 //! | exit 126, 127 | runs on another host, no try used; when none is left that could have the command, it has failed |
 //! | was not started | runs on another host, no try used; when none is left that could start it, it was not run |
 //! | crashed (host lost, slot died) | runs again, one crash counted; quarantined at the limit |
@@ -18,10 +18,10 @@ use super::blame::Verdict;
 use super::planted::Bug;
 use super::queue::{Demand, note_host};
 use super::task::{Intent, LostAttempt, Placed, Refusal, StopCause, TaskState};
-use super::{Kernel, Mode};
+use super::{Kernel, Mode, Prefetch};
 use crate::event::{AgainCause, RunEvent};
 use crate::ids::{AttemptId, ClassId, HostId, TaskId};
-use crate::job::{AttemptResult, CommandEnd, Exit, Outcome, TaskError};
+use crate::job::{AttemptResult, CommandEnd, Exit, Outcome, TaskEnd, TaskError, TaskLabel};
 use crate::time::Time;
 
 impl Kernel {
@@ -37,6 +37,9 @@ impl Kernel {
         match (result, placed.intent) {
             (AttemptResult::Command(end), intent) => {
                 self.settle_end(id, placed.sent, host, intent, end, now);
+            }
+            (AttemptResult::Call { result, report }, _) => {
+                self.settle_call(id, placed, result, report, now);
             }
             (AttemptResult::Stopped(end), Intent::Stop(cause)) => {
                 self.judge(host, id, Verdict::Nothing, now);
@@ -75,12 +78,7 @@ impl Kernel {
         let (policy, class, tries) = (task.policy, task.class, task.tries);
         // A host cannot make a task longer than it was away.
         let elapsed = end.elapsed.min(now.since(sent));
-        if let Some(up) = self.hosts[host.0 as usize].up_mut() {
-            up.proof = super::host::Proof::Completed;
-            if policy.prefetch == super::Prefetch::Allowed {
-                up.pace.add(elapsed);
-            }
-        }
+        self.note_completed(host, policy.prefetch, elapsed);
         let success = policy.success.contains(end.exit);
         let missing = matches!(end.exit, Exit::NOT_FOUND | Exit::NOT_EXECUTABLE) && !success;
         if !missing {
@@ -90,7 +88,7 @@ impl Kernel {
             self.classes.of(class).durations.add(elapsed);
             self.judge(host, id, Verdict::Success, now);
             self.count_try(id);
-            self.finish(id, Ok(end));
+            self.finish(id, Ok(TaskEnd::Command(end)));
             self.watch_class(class);
             return;
         }
@@ -116,11 +114,27 @@ impl Kernel {
         }
         let tries = self.count_try(id);
         let host = self.name(host);
-        self.finish(id, Err(TaskError::Failed { host, end, tries }));
+        self.finish(id, Err(TaskError::CommandFailed { host, end, tries }));
+    }
+
+    /// A host has run an attempt to its end.
+    pub(super) fn note_completed(&mut self, host: HostId, prefetch: Prefetch, elapsed: Duration) {
+        if let Some(up) = self.hosts[host.0 as usize].up_mut() {
+            up.proof = super::host::Proof::Completed;
+            if prefetch == Prefetch::Allowed {
+                up.pace.add(elapsed);
+            }
+        }
     }
 
     /// Uses a try and puts the task back, if it has a further one.
-    fn tries_again(&mut self, id: TaskId, host: HostId, cause: AgainCause, now: Time) -> bool {
+    pub(super) fn tries_again(
+        &mut self,
+        id: TaskId,
+        host: HostId,
+        cause: AgainCause,
+        now: Time,
+    ) -> bool {
         let may = self.mode == Mode::Running
             && self.tasks.get(id).is_some_and(|task| task.has_tries_left());
         if may {
@@ -181,7 +195,10 @@ impl Kernel {
     ) {
         match cause {
             StopCause::Cancelled if self.planted(Bug::RevivesCancelled) => self.requeue(id, now),
-            StopCause::Cancelled => self.finish(id, Err(TaskError::Cancelled { end })),
+            StopCause::Cancelled => {
+                let task = self.label(id);
+                self.finish(id, Err(TaskError::Cancelled { task, end }));
+            }
             StopCause::TimedOut { after } => self.settle_timeout(id, host, after, end, now),
         }
     }
@@ -206,10 +223,12 @@ impl Kernel {
             return;
         }
         let tries = self.count_try(id);
+        let task = self.label(id);
         let host = self.name(host);
         self.finish(
             id,
             Err(TaskError::TimedOut {
+                task,
                 host,
                 after,
                 end,
@@ -235,8 +254,10 @@ impl Kernel {
                 task.crashes += u32::from(counts);
                 let crashes = task.crashes;
                 if crashes >= limit {
+                    let task = task.label(id);
                     let host = self.name(host);
                     let error = TaskError::Quarantined {
+                        task,
                         host,
                         crashes,
                         cause,
@@ -282,7 +303,8 @@ impl Kernel {
     }
 
     fn finish_cancelled(&mut self, id: TaskId) {
-        self.finish(id, Err(TaskError::Cancelled { end: None }));
+        let task = self.label(id);
+        self.finish(id, Err(TaskError::Cancelled { task, end: None }));
     }
 
     /// Puts a task back into its queue. Whatever its last attempt still says is late from here on.
@@ -310,7 +332,7 @@ impl Kernel {
     }
 
     /// Counts a try and says how many were made.
-    fn count_try(&mut self, id: TaskId) -> u32 {
+    pub(super) fn count_try(&mut self, id: TaskId) -> u32 {
         self.tasks.get_mut(id).map_or(0, |task| {
             task.tries += 1;
             task.tries
@@ -335,6 +357,12 @@ impl Kernel {
             host,
             cause,
         });
+    }
+
+    /// What errors call a task.
+    pub(super) fn label(&self, id: TaskId) -> TaskLabel {
+        let task = self.tasks.get(id);
+        task.map_or_else(TaskLabel::default, |task| task.label(id))
     }
 
     /// The one outcome of a task.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::ids::{ClassId, HostId};
-use crate::job::{Amounts, CommandJob, Exit, Needs};
+use crate::job::{Amounts, Exit, Needs, Work};
 
 /// A task that is to be run on some host.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct TaskRequest {
     /// The caller's own number for it, given back in every event.
     pub index: u64,
     /// What to run.
-    pub job: Arc<CommandJob>,
+    pub work: Arc<Work>,
     /// Where it may run and what it takes there. A task that asks for no core takes one.
     pub needs: Needs,
     /// Which tasks need the same tool as this one.

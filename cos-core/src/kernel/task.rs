@@ -23,7 +23,7 @@ use super::id_map::IdMap;
 use super::queue::DemandKey;
 use super::request::TaskPolicy;
 use crate::ids::{AttemptId, ClassId, Epoch, HostId, SlotId, TaskId};
-use crate::job::{Amounts, CommandEnd, CommandJob};
+use crate::job::{Amounts, CommandEnd, TaskLabel, Work};
 use crate::time::Time;
 
 /// A task without an outcome.
@@ -32,7 +32,7 @@ pub(super) struct Task {
     /// The caller's number.
     pub(super) index: u64,
     /// What to run.
-    pub(super) job: Arc<CommandJob>,
+    pub(super) work: Arc<Work>,
     /// What it takes.
     pub(super) amounts: Amounts,
     /// Which tasks need the same tool.
@@ -202,6 +202,11 @@ impl Task {
             TaskState::Placed(placed) => Some(placed),
             _ => None,
         }
+    }
+
+    /// What errors call it.
+    pub(super) fn label(&self, id: TaskId) -> TaskLabel {
+        TaskLabel::of(&self.work, id)
     }
 
     /// Whether a further try is left when the current one fails.

@@ -9,7 +9,7 @@ use super::inbox::{Delivery, InboxId, Inboxes};
 use super::log::log;
 use crate::clock;
 use crate::event::{RunEvent, Stamped};
-use crate::ids::TaskId;
+use crate::ids::{HostId, TaskId};
 use crate::job::TaskError;
 use crate::kernel::{Action, Kernel, SubmitError, TaskRequest};
 use crate::time::Time;
@@ -196,6 +196,13 @@ impl Shared {
 
     pub(crate) fn wanting(&self) -> usize {
         self.inner.borrow().kernel.wanting()
+    }
+
+    /// A host's name, for messages.
+    pub(crate) fn host_name(&self, HostId(host): HostId) -> String {
+        let inner = self.inner.borrow();
+        let spec = inner.machine.hosts().get(host as usize);
+        spec.map_or_else(|| format!("host {host}"), |spec| spec.name.clone())
     }
 
     pub(crate) fn slots(&self) -> usize {

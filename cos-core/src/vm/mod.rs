@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{AttemptId, HostId, SlotId};
-use crate::job::{Amounts, AttemptResult, CommandJob, Stream};
+use crate::job::{Amounts, AttemptResult, Stream, Work};
 use host::{HostFailure, HostInfo, HostLoss, HostNote, HostSpec, Stage};
 
 /// What the kernel asks of a virtual machine.
@@ -39,7 +39,7 @@ pub enum VmCommand {
         /// What it takes.
         amounts: Amounts,
         /// What to run.
-        job: Arc<CommandJob>,
+        work: Arc<Work>,
     },
     /// Stop an attempt. Answered by [`VmEvent::Ended`].
     Stop {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::ids::{AttemptId, SlotId};
-use crate::job::{Amounts, AttemptResult, CommandJob, Stream};
+use crate::job::{Amounts, AttemptResult, Stream, Work};
 
 /// Sequence number of a message on one link; the first message of a link has 1.
 #[derive(
@@ -51,7 +51,7 @@ pub enum ToAgent {
         /// What it takes.
         amounts: Amounts,
         /// What to run.
-        job: Box<CommandJob>,
+        work: Box<Work>,
     },
     /// Stop an attempt, running or waiting: TERM to its process group, KILL to its whole tree after `grace`.
     /// Answered by [`FromAgent::Ended`] with `Stopped` (or by the result that was already on its way).

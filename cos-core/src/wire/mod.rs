@@ -19,4 +19,4 @@ pub mod message;
 pub mod preamble;
 
 /// The version of everything in this module. It rises with every change of a message, a frame or the preamble.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;

@@ -114,7 +114,7 @@ pub(crate) fn start_line(machine: &mut SshVm, host: HostId, line: &str) {
         },
         try_number: 1,
         amounts: Amounts::cores(1),
-        job: Arc::new(job),
+        work: Arc::new(job.into()),
     });
 }
 

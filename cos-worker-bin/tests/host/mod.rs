@@ -219,7 +219,7 @@ impl Host {
             attempt,
             try_number: 1,
             amounts,
-            job: Box::new(job),
+            work: Box::new(job.into()),
         });
         attempt
     }

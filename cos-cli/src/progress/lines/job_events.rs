@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cos_core::event::{AgainCause, RunEvent, Stamped};
 use cos_core::ids::{AttemptId, HostId};
-use cos_core::job::{CommandEnd, Outcome, TaskError};
+use cos_core::job::{CommandEnd, TaskError, command_end};
 
 use super::job::{Clock, JobLine, end_note};
 use super::{MAX_FAILURES_NAMED, Reporter, Statement};
@@ -113,7 +113,7 @@ impl Reporter {
                 let line = match outcome {
                     Ok(end) => (level >= StatusLevel::Pass).then(|| {
                         let subject = subject();
-                        let clock = subject.took(Some(end));
+                        let clock = subject.took(end.command());
                         let note = match tries {
                             0 | 1 => String::new(),
                             tries => format!("try {tries}"),
@@ -121,12 +121,16 @@ impl Reporter {
                         subject.line("PASS", Tone::Good, clock, note)
                     }),
                     // What ends a whole run is told by whoever ends it, not for each of its jobs.
-                    Err(TaskError::NoHostLeft { .. } | TaskError::CommandMissing { .. }) => None,
+                    Err(
+                        TaskError::NoHostLeft { .. }
+                        | TaskError::HostLost { .. }
+                        | TaskError::CommandMissing { .. },
+                    ) => None,
                     Err(error) => self.error_line(subject, error),
                 };
                 (
                     line,
-                    end_of(outcome)
+                    command_end(outcome)
                         .zip(*host)
                         .map(|(end, host)| (end, *index, host)),
                 )
@@ -170,6 +174,18 @@ impl Reporter {
                 let clock = subject.took(Some(end));
                 Some(subject.line("RETRY", Tone::Warning, clock, note))
             }
+            AgainCause::CallFailed {
+                failure,
+                try_number,
+                tries,
+            } => {
+                let subject = subject();
+                let next = try_number.saturating_add(1);
+                let failure = sentence(failure.to_string().as_bytes());
+                let note = format!("{failure}, try {next}/{tries} next");
+                let clock = subject.took(None);
+                Some(subject.line("RETRY", Tone::Warning, clock, note))
+            }
             AgainCause::TimedOut {
                 after,
                 try_number,
@@ -209,7 +225,7 @@ impl Reporter {
     fn error_line(&mut self, subject: impl Fn() -> Subject, error: &TaskError) -> Option<JobLine> {
         let subject = subject();
         let (label, clock, note) = match error {
-            TaskError::Failed { end, tries, .. } => {
+            TaskError::CommandFailed { end, tries, .. } => {
                 let note = format!("{}{}", end_note(end), after_tries(*tries));
                 ("FAIL", subject.took(Some(end)), note)
             }
@@ -223,7 +239,7 @@ impl Reporter {
                 let note = format!("{}, the last: {cause}", Amount(crashes, "crash"));
                 ("QUARANTINED", subject.took(None), note)
             }
-            TaskError::Cancelled { end } => {
+            TaskError::Cancelled { end, .. } => {
                 let wanted = self.settings.status_level >= StatusLevel::All && end.is_some();
                 let clock = subject.took(end.as_ref());
                 return wanted
@@ -277,14 +293,6 @@ impl Reporter {
             }
         }
         statements
-    }
-}
-
-fn end_of(outcome: &Outcome) -> Option<&CommandEnd> {
-    match outcome {
-        Ok(end) | Err(TaskError::Failed { end, .. }) => Some(end),
-        Err(TaskError::TimedOut { end, .. } | TaskError::Cancelled { end }) => end.as_ref(),
-        Err(_) => None,
     }
 }
 

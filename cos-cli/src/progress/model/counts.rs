@@ -47,12 +47,13 @@ impl Counts {
     /// `ran` is whether the task was running when this came of it.
     pub(super) fn note_error(&mut self, error: &TaskError, ran: bool) {
         match error {
-            TaskError::Failed { .. } | TaskError::Invalid { .. } => self.failed += 1,
+            TaskError::CommandFailed { .. } | TaskError::Invalid { .. } => self.failed += 1,
             TaskError::TimedOut { .. } => self.timed_out += 1,
             TaskError::Quarantined { .. } => self.quarantined += 1,
-            TaskError::Cancelled { end } if ran || end.is_some() => self.stopped += 1,
+            TaskError::Cancelled { end, .. } if ran || end.is_some() => self.stopped += 1,
             TaskError::Cancelled { .. }
             | TaskError::NoHostLeft { .. }
+            | TaskError::HostLost { .. }
             | TaskError::CommandMissing { .. } => self.not_run += 1,
             // A new kind of error is at least not lost.
             _ => self.failed += 1,

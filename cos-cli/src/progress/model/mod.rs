@@ -309,7 +309,9 @@ impl RunView {
     fn note_again(&mut self, attempt: AttemptId, host: HostId, cause: &AgainCause) {
         let job = self.end(attempt);
         match cause {
-            AgainCause::Retry { .. } | AgainCause::TimedOut { .. } => self.counts.retries += 1,
+            AgainCause::Retry { .. }
+            | AgainCause::CallFailed { .. }
+            | AgainCause::TimedOut { .. } => self.counts.retries += 1,
             AgainCause::CommandMissing { exit } => {
                 let words = job.map(|job| sentence(job.last_words()));
                 if let Some(view) = self.hosts.get_mut(host.0 as usize) {

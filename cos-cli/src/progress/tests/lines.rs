@@ -1,7 +1,7 @@
 //! What is said of hosts and jobs in trouble.
 
 use cos_core::event::PauseCause;
-use cos_core::job::Stream;
+use cos_core::job::{Stream, TaskLabel};
 use cos_core::vm::host::{HostLoss, HostNote};
 use cos_core::wire::message::{AgentNote, Neighbour, Swept};
 use insta::assert_snapshot;
@@ -215,6 +215,7 @@ fn crashes_and_timeouts() {
             2,
             2,
             Err(TaskError::TimedOut {
+                task: TaskLabel::default(),
                 host: host(),
                 after,
                 end: None,
@@ -226,6 +227,7 @@ fn crashes_and_timeouts() {
             3,
             1,
             Err(TaskError::Quarantined {
+                task: TaskLabel::default(),
                 host: host(),
                 crashes: 3,
                 cause,
@@ -239,13 +241,20 @@ fn crashes_and_timeouts() {
         play.end_with(
             4,
             1,
-            Err(TaskError::Failed {
+            Err(TaskError::CommandFailed {
                 host: host(),
                 end: killed,
                 tries: 1,
             }),
         );
-        play.end_with(5, 1, Err(TaskError::Cancelled { end: Some(end(0)) }));
+        play.end_with(
+            5,
+            1,
+            Err(TaskError::Cancelled {
+                task: TaskLabel::default(),
+                end: Some(end(0)),
+            }),
+        );
         play.display
             .finish(play.now, Ending::Stopped { by: "--halt" });
     }));

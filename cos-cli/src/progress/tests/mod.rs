@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cos_core::event::{AgainCause, RunEvent, Stamped};
 use cos_core::ids::{AttemptId, Epoch, HostId, SlotId, TaskId};
-use cos_core::job::{CommandEnd, Exit, StreamTotals, TaskError, Usage};
+use cos_core::job::{CommandEnd, Exit, StreamTotals, TaskEnd, TaskError, Usage};
 use cos_core::time::Time;
 use cos_core::vm::host::{FailureKind, HostFailure, HostInfo, Stage};
 use cos_core::wire::message::{Containment, DirectoryReport, HostReport};
@@ -146,7 +146,7 @@ impl Play {
             index,
             host: Some(host),
             tries,
-            outcome,
+            outcome: outcome.map(TaskEnd::Command),
         });
     }
 
@@ -155,7 +155,7 @@ impl Play {
     }
 
     fn fail(&mut self, index: u64, tries: u32) {
-        let error = TaskError::Failed {
+        let error = TaskError::CommandFailed {
             host: String::new(),
             end: end(1),
             tries,

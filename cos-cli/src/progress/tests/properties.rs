@@ -1,7 +1,7 @@
 //! Whatever comes, in whatever order: nothing panics, and no picture is larger than its terminal.
 
 use cos_core::event::PauseCause;
-use cos_core::job::Stream;
+use cos_core::job::{Stream, TaskEnd, TaskLabel};
 use cos_core::vm::host::{HostLoss, HostNote};
 use proptest::prelude::*;
 
@@ -49,27 +49,35 @@ fn command_end() -> impl Strategy<Value = CommandEnd> {
 
 fn task_error() -> impl Strategy<Value = TaskError> {
     prop_oneof![
-        (command_end(), any::<u32>()).prop_map(|(end, tries)| TaskError::Failed {
+        (command_end(), any::<u32>()).prop_map(|(end, tries)| TaskError::CommandFailed {
             host: String::new(),
             end,
             tries
         }),
         any::<u64>().prop_map(|after| TaskError::TimedOut {
+            task: TaskLabel::default(),
             host: String::new(),
             after: Duration::from_millis(after),
             end: None,
             tries: 1
         }),
         (any::<u32>(), ".{0,30}").prop_map(|(crashes, cause)| TaskError::Quarantined {
+            task: TaskLabel::default(),
             host: String::new(),
             crashes,
             cause
         }),
-        ".{0,30}".prop_map(|cause| TaskError::NoHostLeft { cause }),
+        ".{0,30}".prop_map(|cause| TaskError::NoHostLeft {
+            task: TaskLabel::default(),
+            cause
+        }),
         Just(TaskError::CommandMissing {
             exit: Exit::NOT_FOUND
         }),
-        proptest::option::of(command_end()).prop_map(|end| TaskError::Cancelled { end }),
+        proptest::option::of(command_end()).prop_map(|end| TaskError::Cancelled {
+            task: TaskLabel::default(),
+            end
+        }),
     ]
 }
 
@@ -188,7 +196,7 @@ fn task_event() -> impl Strategy<Value = RunEvent> {
             index,
             proptest::option::of(host()),
             any::<u32>(),
-            prop_oneof![command_end().prop_map(Ok), task_error().prop_map(Err)]
+            prop_oneof![command_end().prop_map(|end| Ok(TaskEnd::Command(end))), task_error().prop_map(Err)]
         )
             .prop_map(|(attempt, index, host, tries, outcome)| RunEvent::TaskEnded {
                 attempt,

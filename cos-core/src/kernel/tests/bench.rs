@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::event::RunEvent;
 use crate::ids::{AttemptId, ClassId, HostId, SlotId, TaskId};
-use crate::job::{AttemptResult, CommandJob, Exit, Needs, Outcome};
+use crate::job::{AttemptResult, CommandJob, Exit, Needs, Outcome, Work};
 use crate::kernel::{Action, Kernel, KernelConfig, SubmitError, TaskPolicy, TaskRequest};
 use crate::time::Time;
 use crate::vm::host::{FailureKind, HostFailure, HostInfo, HostLoss, HostSpec, Stage};
@@ -23,7 +23,7 @@ pub(super) struct Bench {
     pub(super) events: Vec<RunEvent>,
     /// The class of the tasks that are submitted next.
     pub(super) class: u32,
-    job: Arc<CommandJob>,
+    work: Arc<Work>,
     next_index: u64,
 }
 
@@ -69,7 +69,7 @@ impl Bench {
             commands: Vec::new(),
             events: Vec::new(),
             class: 0,
-            job: Arc::new(CommandJob::shell(1, "true")),
+            work: Arc::new(CommandJob::shell(1, "true").into()),
             next_index: 0,
         };
         bench.kernel.start(bench.now);
@@ -172,7 +172,7 @@ impl Bench {
     ) -> Result<TaskId, SubmitError> {
         let request = TaskRequest {
             index: self.next_index,
-            job: Arc::clone(&self.job),
+            work: Arc::clone(&self.work),
             needs,
             class: ClassId(self.class),
             policy,

@@ -128,7 +128,7 @@ fn a_host_that_has_the_tool_keeps_its_place_when_one_task_says_otherwise() {
         bench.ended(at, missing());
     }
     match bench.outcome(odd) {
-        Err(TaskError::Failed { host, tries: 1, .. }) => assert_eq!(host, "b"),
+        Err(TaskError::CommandFailed { host, tries: 1, .. }) => assert_eq!(host, "b"),
         other => panic!("{other:?}"),
     }
     assert_eq!(left_out(&bench), []);
@@ -158,7 +158,7 @@ fn a_task_that_ends_well_where_another_found_no_tool_lets_the_host_in_again() {
     );
     let outcomes = bench.outcomes();
     assert_eq!(outcomes[0].0, good);
-    assert!(matches!(&outcomes[1], (id, Err(TaskError::Failed { .. })) if *id == odd));
+    assert!(matches!(&outcomes[1], (id, Err(TaskError::CommandFailed { .. })) if *id == odd));
     assert_eq!(bench.starts().len(), 1);
 }
 
@@ -297,7 +297,7 @@ fn a_task_that_no_host_can_start_ends_and_says_why() {
         bench.ended(at, AttemptResult::NotStarted { cause });
     }
     match bench.outcome(task) {
-        Err(TaskError::NoHostLeft { cause }) => assert_eq!(cause, "b: Argument list too long"),
+        Err(TaskError::NoHostLeft { cause, .. }) => assert_eq!(cause, "b: Argument list too long"),
         other => panic!("{other:?}"),
     }
 }
@@ -336,7 +336,7 @@ fn a_retry_goes_to_another_host_even_if_that_one_is_busy() {
     let outcomes = bench.outcomes();
     assert!(matches!(
         &outcomes[1],
-        (id, Err(TaskError::Failed { tries: 3, .. })) if *id == task
+        (id, Err(TaskError::CommandFailed { tries: 3, .. })) if *id == task
     ));
 }
 

@@ -67,7 +67,7 @@ fn a_permanent_failure_is_never_tried_again() {
     bench.connects();
     bench.fail(0, FailureKind::Permanent);
     match bench.outcome(task) {
-        Err(TaskError::NoHostLeft { cause }) => assert_eq!(cause, "h0: ssh: no"),
+        Err(TaskError::NoHostLeft { cause, .. }) => assert_eq!(cause, "h0: ssh: no"),
         other => panic!("{other:?}"),
     }
     assert_eq!(bench.kernel.poll_timeout(), None);
@@ -276,7 +276,7 @@ fn a_task_that_proves_too_large_ends_when_the_last_host_is_known() {
     assert_eq!(bench.outcomes(), []);
     bench.up(1, 4);
     match bench.outcome(task) {
-        Err(TaskError::NoHostLeft { cause }) => {
+        Err(TaskError::NoHostLeft { cause, .. }) => {
             assert_eq!(cause, "h0: has 4 cores only; h1: has 4 cores only");
         }
         other => panic!("{other:?}"),

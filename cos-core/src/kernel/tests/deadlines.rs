@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::bench::{Bench, end, millis, seconds};
 use crate::event::RunEvent;
 use crate::ids::HostId;
-use crate::job::{AttemptResult, Exit, Needs, Stream, TaskError};
+use crate::job::{AttemptResult, Exit, Needs, Stream, TaskError, TaskLabel};
 use crate::kernel::{KernelConfig, SubmitError, TaskPolicy, TimeLimit};
 use crate::vm::{VmCommand, VmEvent};
 
@@ -170,7 +170,10 @@ fn cancelling_ends_a_task_in_every_state_once() {
     bench.started(at);
     bench.kernel.cancel(waiting, seconds(1), bench.now);
     bench.pass(seconds(0));
-    let cancelled = TaskError::Cancelled { end: None };
+    let cancelled = TaskError::Cancelled {
+        task: TaskLabel::default(),
+        end: None,
+    };
     assert_eq!(bench.outcome(waiting), Err(cancelled));
     bench.kernel.cancel(running, seconds(1), bench.now);
     bench.kernel.cancel(running, seconds(0), bench.now);
@@ -183,7 +186,7 @@ fn cancelling_ends_a_task_in_every_state_once() {
     );
     assert!(matches!(
         bench.outcome(running),
-        Err(TaskError::Cancelled { end: Some(_) })
+        Err(TaskError::Cancelled { end: Some(_), .. })
     ));
     bench.kernel.cancel(running, seconds(0), bench.now);
     bench.pass(seconds(0));
@@ -210,7 +213,7 @@ fn stopping_softly_lets_what_runs_end_and_tries_nothing_again() {
     bench.ended(at, AttemptResult::Command(end(Exit::Code(1), seconds(1))));
     assert!(matches!(
         bench.outcome(running),
-        Err(TaskError::Failed { tries: 1, .. })
+        Err(TaskError::CommandFailed { tries: 1, .. })
     ));
 }
 

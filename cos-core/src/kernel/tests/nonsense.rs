@@ -134,7 +134,7 @@ impl Nonsense {
         }
         let request = TaskRequest {
             index: 0,
-            job: Arc::new(CommandJob::shell(1, "true")),
+            work: Arc::new(CommandJob::shell(1, "true").into()),
             needs,
             class: ClassId(rng.u32(..2)),
             policy: TaskPolicy {

@@ -154,7 +154,7 @@ impl Simulation {
                 } = self.scenario.tasks[index].clone();
                 let request = TaskRequest {
                     index: index as u64,
-                    job: Arc::new(CommandJob::shell(index as u64 + 1, "simulated")),
+                    work: Arc::new(CommandJob::shell(index as u64 + 1, "simulated").into()),
                     needs,
                     class,
                     policy,
@@ -242,12 +242,9 @@ impl Simulation {
             } => {
                 if let Ok(end) = &outcome {
                     let attempt = attempt.expect("it ran");
-                    assert_eq!(end.exit, Exit::Code(0));
-                    assert_eq!(
-                        self.vm.end_of(attempt),
-                        Some(end.exit),
-                        "{attempt} succeeded"
-                    );
+                    let exit = end.command().map(|end| end.exit);
+                    assert_eq!(exit, Some(Exit::Code(0)));
+                    assert_eq!(self.vm.end_of(attempt), exit, "{attempt} succeeded");
                 }
                 let twice = self.outcomes.insert(task, (tries, outcome));
                 assert!(twice.is_none(), "task {task} has a second outcome");
@@ -282,14 +279,16 @@ impl Simulation {
             }
             let excused = match outcome {
                 Ok(_) => true,
-                Err(TaskError::Failed { end, .. }) if end.exit == Exit::NOT_FOUND => {
+                Err(TaskError::CommandFailed { end, .. }) if end.exit == Exit::NOT_FOUND => {
                     self.scenario.has_pretender(index)
                 }
-                Err(TaskError::Failed { .. }) => self.scenario.has_bad_host(),
+                Err(TaskError::CommandFailed { .. }) => self.scenario.has_bad_host(),
                 Err(TaskError::Quarantined { .. }) => self.scenario.has_crashes(),
-                Err(TaskError::CommandMissing { .. } | TaskError::NoHostLeft { .. }) => {
-                    self.scenario.has_pretender(index)
-                }
+                Err(
+                    TaskError::CommandMissing { .. }
+                    | TaskError::NoHostLeft { .. }
+                    | TaskError::HostLost { .. },
+                ) => self.scenario.has_pretender(index),
                 Err(_) => false,
             };
             assert!(excused, "task {id} ({task:?}) could have run: {outcome:?}");

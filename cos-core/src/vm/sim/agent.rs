@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::plan::{JobEnd, LossKind, Sanity, Tool, Toolbox, Waits, end};
 use super::{Connection, Happening, LATEST, SimVm};
 use crate::ids::{AttemptId, HostId, SlotId};
-use crate::job::{Amounts, AttemptResult, CommandJob, Exit, Stream};
+use crate::job::{Amounts, AttemptResult, Exit, Stream, Work};
 use crate::time::Time;
 use crate::vm::{VmCommand, VmEvent};
 use crate::wire::message::OUTPUT_WINDOW;
@@ -39,7 +39,7 @@ struct Waiting {
     attempt: AttemptId,
     try_number: u32,
     amounts: Amounts,
-    job: Arc<CommandJob>,
+    work: Arc<Work>,
 }
 
 #[derive(Debug)]
@@ -59,6 +59,11 @@ struct Run {
 enum RunResult {
     Exit(Exit),
     SlotDies,
+}
+
+/// Which job of the plan it is.
+pub(super) fn sequence(work: &Work) -> u64 {
+    work.command().map_or(0, |command| command.sequence)
 }
 
 impl Agent {
@@ -127,19 +132,19 @@ impl SimVm {
                 attempt,
                 try_number,
                 amounts,
-                job,
+                work,
                 ..
             } => {
                 assert!(
                     amounts.fits(agent.total),
                     "{attempt} is too large for {host}"
                 );
-                let sequence = job.sequence;
+                let sequence = sequence(&work);
                 agent.queue.push_back(Waiting {
                     attempt,
                     try_number,
                     amounts,
-                    job,
+                    work,
                 });
                 self.start_what_fits(host, connection, now);
                 let waits = self
@@ -216,13 +221,13 @@ impl SimVm {
             attempt,
             try_number,
             amounts,
-            job,
+            work,
         } = next;
         let (sanity, tool, slot_deaths) = {
             let plan = &self.hosts[host.0 as usize].plan;
             (plan.sanity, plan.tool, plan.slot_deaths)
         };
-        let plan = self.job(job.sequence).clone();
+        let plan = self.job(sequence(&work)).clone();
         if sanity == Sanity::StartsNone {
             if let Some(agent) = self.agent(host, connection) {
                 agent.free = agent.free.plus(amounts);

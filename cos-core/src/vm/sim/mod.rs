@@ -140,7 +140,10 @@ impl SimVm {
                 self.schedule(now + start_time, Happening::Launched(host, connection));
             }
             VmCommand::Start {
-                host, attempt, job, ..
+                host,
+                attempt,
+                work,
+                ..
             } => {
                 let row = &self.hosts[host.0 as usize];
                 assert_eq!(
@@ -148,9 +151,9 @@ impl SimVm {
                     View::Up,
                     "{attempt} is sent to {host} in this state"
                 );
-                let twice = self.sent.insert(*attempt, job.sequence);
+                let twice = self.sent.insert(*attempt, agent::sequence(work));
                 assert_eq!(twice, None, "{attempt} is sent twice");
-                let plan = self.job(job.sequence);
+                let plan = self.job(agent::sequence(work));
                 if let (Some(first), Tool::Needed) = (row.known_to_lack, plan.tool) {
                     panic!("{attempt} is sent to {host}, where {first} did not find its tool");
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::ids::{AttemptId, SlotId};
-use crate::job::{Amounts, CommandJob};
+use crate::job::{Amounts, Work};
 
 /// How many attempts may wait (65,536): far beyond any prefetch, so that a client gone mad cannot fill the memory.
 pub(super) const QUEUE_LIMIT: usize = 65_536;
@@ -14,7 +14,7 @@ pub(super) struct Waiting {
     pub(super) attempt: AttemptId,
     pub(super) try_number: u32,
     pub(super) amounts: Amounts,
-    pub(super) job: Box<CommandJob>,
+    pub(super) work: Box<Work>,
 }
 
 /// The attempts of one agent: those that wait, in the order of arrival, and those that run.
@@ -153,7 +153,7 @@ mod tests {
             attempt: attempt(task),
             try_number: 1,
             amounts: Amounts::cores(cores),
-            job: Box::new(CommandJob::shell(task, "true")),
+            work: Box::new(crate::job::CommandJob::shell(task, "true").into()),
         }
     }
 

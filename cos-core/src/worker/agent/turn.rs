@@ -18,7 +18,7 @@ use super::setup::Setup;
 use super::slots::Broken;
 use super::work::Work;
 use crate::ids::AttemptId;
-use crate::job::{Amounts, AttemptResult, CommandJob};
+use crate::job::{self, Amounts, AttemptResult};
 use crate::wire::message::{FromAgent, PrepareError, ToAgent};
 use crate::worker::calls::reap_all;
 use crate::worker::place::Place;
@@ -150,8 +150,8 @@ impl Agent {
                 attempt,
                 try_number,
                 amounts,
-                job,
-            } => self.queue(attempt, try_number, amounts, job)?,
+                work,
+            } => self.queue(attempt, try_number, amounts, work)?,
             ToAgent::Stop { attempt, grace } => self.stop(attempt, grace),
             ToAgent::Recall { attempt } => {
                 if let Phase::Working(work) = &mut self.phase
@@ -192,10 +192,10 @@ impl Agent {
         attempt: AttemptId,
         try_number: u32,
         amounts: Amounts,
-        job: Box<CommandJob>,
+        work: Box<job::Work>,
     ) -> Result<(), End> {
-        let work = match &mut self.phase {
-            Phase::Working(work) => work,
+        let attempts = match &mut self.phase {
+            Phase::Working(work) => &mut work.attempts,
             Phase::Closing(..) => return Ok(()),
             Phase::Unprepared | Phase::Locating(_) | Phase::SettingUp(..) => {
                 return Err(protocol("an attempt before the host was ready"));
@@ -205,9 +205,9 @@ impl Agent {
             attempt,
             try_number,
             amounts,
-            job,
+            work,
         };
-        match work.attempts.push(waiting) {
+        match attempts.push(waiting) {
             Ok(()) => Ok(()),
             Err(Refused::TooMany) => Err(protocol("too many attempts wait")),
             Err(Refused::Known) => Err(protocol("an attempt came twice")),

@@ -11,7 +11,7 @@ use super::preparation::Prepared;
 use super::session::Session;
 use super::slots::Slots;
 use crate::ids::{AttemptId, SlotId};
-use crate::job::{AttemptResult, CommandEnd, JobDirectory};
+use crate::job::{self, AttemptResult, CallReport, CommandEnd, JobDirectory};
 use crate::wire::message::{AgentNote, FromAgent};
 use crate::worker::calls::{Ended, reap_all};
 use crate::worker::containment::{self, Scope};
@@ -36,8 +36,12 @@ impl Work {
             attempt,
             try_number,
             amounts,
-            job,
+            work,
         } = waiting;
+        let job = match *work {
+            job::Work::Command(job) => Box::new(job),
+            job::Work::Call(call) => return Err(format!("no slot here can call {}", call.task)),
+        };
         let directory = match job.directory {
             JobDirectory::Run => None,
             JobDirectory::Private => {
@@ -129,9 +133,16 @@ impl Work {
 }
 
 fn left_over(result: &AttemptResult) -> Option<u32> {
-    let (AttemptResult::Command(end) | AttemptResult::Stopped(Some(end))) = result else {
-        return None;
+    let left_over = match result {
+        AttemptResult::Command(CommandEnd { left_over, .. })
+        | AttemptResult::Stopped(Some(CommandEnd { left_over, .. }))
+        | AttemptResult::Call {
+            report: CallReport { left_over, .. },
+            ..
+        } => *left_over,
+        AttemptResult::Stopped(None)
+        | AttemptResult::NotStarted { .. }
+        | AttemptResult::SlotDied { .. } => 0,
     };
-    let CommandEnd { left_over, .. } = end;
-    (*left_over > 0).then_some(*left_over)
+    (left_over > 0).then_some(left_over)
 }

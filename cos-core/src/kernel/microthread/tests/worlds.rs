@@ -127,7 +127,7 @@ impl World for Lab {
         let refused = remote.how == How::TryNow && !self.kernel.has_room(&needs);
         let request = TaskRequest {
             index: self.jobs,
-            job: Arc::new(CommandJob::shell(self.jobs + 1, "simulated")),
+            work: Arc::new(CommandJob::shell(self.jobs + 1, "simulated").into()),
             needs,
             class: ClassId(0),
             policy: TaskPolicy::default(),

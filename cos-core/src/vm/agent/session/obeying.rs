@@ -22,15 +22,15 @@ impl Session<'_> {
                 attempt,
                 try_number,
                 amounts,
-                job,
+                work,
                 ..
             } => {
-                let job = Box::new(Arc::unwrap_or_clone(job));
+                let work = Box::new(Arc::unwrap_or_clone(work));
                 let start = ToAgent::Start {
                     attempt,
                     try_number,
                     amounts,
-                    job,
+                    work,
                 };
                 match self.link.push(start, &[], &mut self.out) {
                     Err(FrameError::TooLong { claimed }) => self.refuse(attempt, claimed),
