@@ -10,17 +10,19 @@
 //! doctor      everything that a start tells about each host
 //! ```
 //!
+//! A program that embeds COS says [`SshVm::discover`], and has the hosts that `cos run` would have. What it wants otherwise,
+//! it says to [`SshVm::builder`]:
+//!
 //! ```no_run
-//! use cos_ssh_vm::deploy::Worker;
 //! use cos_ssh_vm::inventory::Inventory;
-//! use cos_ssh_vm::{SshVm, StartDirectory};
+//! use cos_ssh_vm::SshVm;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let text = "[[host]]\nname = \"ws[01-12]\"\nslots = 4\n";
 //! let inventory = Inventory::from_text(text, "hosts.toml".as_ref()).map_err(|report| report.to_string())?;
-//! let machine = SshVm::builder(&inventory, "7kq2")
-//!     .worker(Worker::this_program()?)
-//!     .directory(StartDirectory::Shared(std::env::current_dir()?))
+//! let machine = SshVm::builder()
+//!     .inventory(inventory)
+//!     .worker("aarch64-unknown-linux-musl", "workers/aarch64")
 //!     .start()?;
 //! # drop(machine);
 //! # Ok(())

@@ -238,8 +238,10 @@ fn machine(plan: &Plan, directory: &RunDirectory) -> Result<SshVm, Failure> {
         Some(path) => StartDirectory::Shared(path.clone()),
         None => StartDirectory::Scratch,
     };
-    let mut builder = SshVm::builder(&plan.inventory, directory.id().as_str())
-        .worker(worker::embedded())
+    let mut builder = SshVm::builder()
+        .inventory(plan.inventory.clone())
+        .run(directory.id().as_str())
+        .own_worker(worker::embedded())
         .directory(start);
     if plan.factory.mapping.is_some() {
         builder = builder.prove_mirrors();

@@ -1,16 +1,40 @@
 //! Why no virtual machine can be made of an inventory.
 
 use std::io;
+use std::sync::Arc;
 
+use cos_core::vm::host::HostFailure;
 use cos_storage::EntryListError;
 use thiserror::Error;
 
-use crate::inventory::HostName;
+use crate::deploy::WorkerError;
+use crate::inventory::{HostName, InventoryError};
 
-/// Everything here is found before any ssh is started.
+/// Everything but [`NoHostReady`](Self::NoHostReady) is found before any ssh is started.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SshVmError {
+    /// No hosts could be read.
+    #[error("{}", without_label(.0))]
+    Inventory(#[from] InventoryError),
+    /// The current directory is gone, or closed to the user.
+    #[error("cannot tell the current directory: {source}")]
+    CurrentDirectory {
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// This program cannot be sent to hosts.
+    #[error("{source}")]
+    Worker {
+        /// Why not.
+        source: WorkerError,
+    },
+    /// No host could be made ready.
+    #[error("no host is ready{}", list(failures))]
+    NoHostReady {
+        /// What each host has said.
+        failures: Vec<Arc<HostFailure>>,
+    },
     /// No host is left: all are switched off.
     #[error("no host is enabled")]
     NoHosts,
@@ -65,4 +89,29 @@ pub enum SshVmError {
         /// The system's answer.
         source: io::Error,
     },
+}
+
+/// The report of an inventory begins with a label of its own.
+fn without_label(error: &InventoryError) -> String {
+    let text = error.to_string();
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+}
+
+/// Each failure below the others, with its cause and its cure. What hosts have said is escaped.
+fn list(failures: &[Arc<HostFailure>]) -> String {
+    let mut text = String::new();
+    for failure in failures {
+        let cause = failure
+            .cause
+            .lines()
+            .map(|line| format!("\n    {}", line.escape_debug()));
+        let cure = failure
+            .cure
+            .iter()
+            .map(|cure| format!("\n    hint: {cure}"));
+        text.push_str("\n  ");
+        text.push_str(&failure.headline);
+        text.extend(cause.chain(cure));
+    }
+    text
 }

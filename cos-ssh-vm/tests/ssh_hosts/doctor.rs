@@ -1,10 +1,10 @@
 //! The examination of good and bad hosts, all at once.
 
+use cos_ssh_vm::StartDirectory;
 use cos_ssh_vm::doctor::{Check, Examination, Status, examine};
-use cos_ssh_vm::{SshVm, StartDirectory};
 use cos_testlab::{Breakage, Lab};
 
-use crate::driving::{inventory, real_worker};
+use crate::driving::{builder, inventory};
 use crate::support::*;
 
 fn text(examination: &Examination, check: Check, status: Status) -> &str {
@@ -48,8 +48,7 @@ fn every_host_is_examined_and_every_problem_has_its_cure() {
     let (shared, own) = (lab.shared_directory("pdk").unwrap(), lab.client_home());
     inventory.spawner_mirrored_storage = Some(vec![shared.clone(), own]);
     let examinations = run(async {
-        let mut machine = SshVm::builder(&inventory, "doctor")
-            .worker(real_worker())
+        let mut machine = builder(&inventory)
             .prove_mirrors()
             .directory(StartDirectory::Shared(lab.client_home()))
             .start()

@@ -13,7 +13,7 @@ use cos_core::vm::host::{HostFailure, HostInfo, HostNote};
 use cos_core::vm::{VirtualMachine, VmCommand, VmEvent};
 use cos_ssh_vm::deploy::Worker;
 use cos_ssh_vm::inventory::Inventory;
-use cos_ssh_vm::{SshVm, SshVmBuilder};
+use cos_ssh_vm::{SshVm, SshVmBuilder, StartDirectory};
 use cos_testlab::{Lab, worker_executable};
 
 use crate::support::*;
@@ -30,8 +30,13 @@ pub(crate) fn inventory<H: AsRef<str>>(lab: &Lab, hosts: &[H]) -> Inventory {
     Inventory::from_text(&text, Path::new("hosts.toml")).unwrap()
 }
 
-pub(crate) fn builder(inventory: &Inventory) -> SshVmBuilder<'_> {
-    SshVm::builder(inventory, "7kq2").worker(real_worker())
+/// A machine of these hosts, in scratch directories.
+pub(crate) fn builder(inventory: &Inventory) -> SshVmBuilder {
+    SshVm::builder()
+        .inventory(inventory.clone())
+        .run("7kq2")
+        .own_worker(real_worker())
+        .directory(StartDirectory::Scratch)
 }
 
 /// The next event that says something.

@@ -13,7 +13,7 @@ use cos_core::vm::{VirtualMachine, VmCommand, VmEvent};
 use cos_core::wire::message::DirectoryReport;
 use cos_ssh_vm::deploy::Worker;
 use cos_ssh_vm::inventory::Inventory;
-use cos_ssh_vm::{SshVm, SshVmError, StartDirectory};
+use cos_ssh_vm::{SshVmError, StartDirectory};
 use cos_testlab::{Lab, Shell, TestHost, worker_executable};
 
 use crate::driving::*;
@@ -210,8 +210,9 @@ fn another_release_on_the_same_host_is_named_and_left_alone() {
     other.extend_from_slice(b"another release");
     let other = Worker::embedded(&this_target(), Box::leak(other.into_boxed_slice()));
     run(async {
-        let mut older = SshVm::builder(&inventory, "older-1")
-            .worker(other)
+        let mut older = builder(&inventory)
+            .run("older-1")
+            .own_worker(other)
             .start()
             .unwrap();
         connect(&mut older, FIRST).await.1.unwrap();
@@ -290,20 +291,18 @@ fn mistakes_are_told_before_any_ssh() {
         "-x",
         "0123456789012345678901234567890123",
     ] {
-        let result = SshVm::builder(&inventory, run_id).start();
+        let result = builder(&inventory).run(run_id).start();
         assert!(
             matches!(result, Err(SshVmError::RunId { .. })),
             "{run_id:?}"
         );
     }
     let missing = StartDirectory::Shared("/nowhere/at/all".into());
-    let result = SshVm::builder(&inventory, "7kq2")
-        .directory(missing)
-        .start();
+    let result = builder(&inventory).directory(missing).start();
     assert!(matches!(result, Err(SshVmError::Directory { .. })));
     let mut none = inventory.clone();
     none.hosts[0].enabled = false;
-    let result = SshVm::builder(&none, "7kq2").start();
+    let result = builder(&none).start();
     assert!(matches!(result, Err(SshVmError::NoHosts)));
     assert_eq!(host.connections(), 0);
 }

@@ -7,6 +7,7 @@
 )]
 
 mod bad_lines;
+mod connected_ahead;
 mod deploy;
 mod directories;
 mod doctor;

@@ -98,9 +98,11 @@ async fn examinations(inventory: &Inventory) -> Result<Examined, Failure> {
         Err(_) => StartDirectory::Scratch,
     };
     let run = format!("doctor-{}", RunId::random(0));
-    let mut machine = SshVm::builder(inventory, run)
+    let mut machine = SshVm::builder()
+        .inventory(inventory.clone())
+        .run(run)
         .prove_mirrors()
-        .worker(worker::embedded())
+        .own_worker(worker::embedded())
         .directory(directory)
         .start()
         .map_err(|error| match error {

@@ -106,3 +106,24 @@ impl VmCommand {
         }
     }
 }
+
+impl VmEvent {
+    /// The host that an event is about.
+    pub fn host(&self) -> HostId {
+        match self {
+            Self::Stage { host, .. }
+            | Self::Up { host, .. }
+            | Self::Failed { host, .. }
+            | Self::Lost { host, .. }
+            | Self::Closed { host, .. }
+            | Self::Note { host, .. }
+            | Self::Load { host, .. }
+            | Self::Silent { host, .. }
+            | Self::RoundTrip { host, .. }
+            | Self::Started { host, .. }
+            | Self::Output { host, .. }
+            | Self::Ended { host, .. }
+            | Self::Returned { host, .. } => *host,
+        }
+    }
+}
