@@ -1,5 +1,5 @@
 //! System calls for which there is no safe form: reaping children together with what they consumed, and keeping
-//! inherited descriptors from being inherited further. The only unsafe code of the worker.
+//! inherited descriptors from being inherited further. With `vfork`, the only unsafe code of the worker.
 
 use std::io;
 use std::mem::MaybeUninit;

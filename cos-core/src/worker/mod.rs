@@ -21,6 +21,7 @@ mod place;
 mod record;
 mod role;
 mod slot;
+mod vfork;
 
 pub use role::bridge_arguments;
 

@@ -31,15 +31,13 @@ pub(super) struct Capture {
 
 impl Capture {
     /// Captures what comes from `reader`, of which at most `limit` bytes are sent.
-    pub(super) fn new(stream: Stream, reader: Option<OwnedFd>, limit: u64) -> Self {
-        if let Some(reader) = &reader {
-            // This end of a pipe is a file description of its own: the command's end stays as it is. Without the flag
-            // a read would still end at what is there whenever poll said so.
-            let _ = rustix::fs::fcntl_setfl(reader, OFlags::NONBLOCK);
-        }
+    pub(super) fn new(stream: Stream, reader: OwnedFd, limit: u64) -> Self {
+        // This end of a pipe is a file description of its own: the command's end stays as it is. Without the flag
+        // a read would still end at what is there whenever poll said so.
+        let _ = rustix::fs::fcntl_setfl(&reader, OFlags::NONBLOCK);
         Self {
             stream,
-            reader,
+            reader: Some(reader),
             limit,
             totals: StreamTotals::default(),
         }
@@ -116,7 +114,7 @@ mod tests {
     #[test]
     fn a_limit_is_exact_and_the_rest_is_counted() {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        let mut capture = Capture::new(Stream::Stdout, Some(reader.into()), 10);
+        let mut capture = Capture::new(Stream::Stdout, reader.into(), 10);
         let mut buffer = [0; 64];
         assert_eq!(capture.read(&mut buffer, 100), Piece::Empty);
         writer.write_all(&[b'x'; 25]).unwrap();
@@ -136,7 +134,7 @@ mod tests {
     #[test]
     fn nothing_is_sent_after_the_limit_was_closed() {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        let mut capture = Capture::new(Stream::Stderr, Some(reader.into()), 10);
+        let mut capture = Capture::new(Stream::Stderr, reader.into(), 10);
         writer.write_all(&[b'x'; 5]).unwrap();
         capture.close_limit();
         let mut buffer = [0; 64];

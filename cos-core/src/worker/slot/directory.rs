@@ -1,6 +1,6 @@
 //! The directory that a command starts in: the run's, or one of its own.
 //!
-//! It is this process's own directory, which commands inherit: changing it in the child would cost `posix_spawn`.
+//! It is this process's own directory, which commands inherit: what cannot be entered is then told before anything is started.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};

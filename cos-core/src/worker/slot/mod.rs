@@ -6,6 +6,7 @@
 mod capture;
 mod channel;
 mod directory;
+mod environment;
 mod memory;
 pub(super) mod protocol;
 mod running;
@@ -20,7 +21,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, set_child_subreaper, set_parent_process_death_signal};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::SIGCHLD;
 
 use super::calls::reap_all;
 use super::containment::{self, Scope};
@@ -28,8 +29,9 @@ use super::descriptors::take_standard_input;
 use super::role::{complain, name_process};
 use channel::{AgentGone, Channel};
 use memory::OutOfMemoryKills;
-use protocol::{Configuration, ToSlot};
+use protocol::ToSlot;
 use running::{KILL_LIMIT, Running, Step};
+use spawning::{Commands, HANDLED};
 
 /// Runs a slot until its agent closes the socket that is its standard input.
 pub(super) fn run() -> i32 {
@@ -51,8 +53,8 @@ struct Slot {
     channel: Channel,
     /// Readable when a child may have ended.
     children: UnixStream,
-    /// What the commands of this slot are to see, once the agent has said so.
-    configuration: Option<Box<Configuration>>,
+    /// How commands are started, once the agent has said what they are to see.
+    commands: Option<Commands>,
     running: Option<Box<Running>>,
     memory: OutOfMemoryKills,
     buffer: Box<[u8]>,
@@ -81,13 +83,13 @@ impl Slot {
         signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
         // Signals that an administrator sends to every process of COS are the agent's to act on. A handler, unlike an
         // ignored signal, is not inherited by commands.
-        for number in [SIGTERM, SIGINT, SIGHUP] {
+        for number in HANDLED.into_iter().filter(|number| *number != SIGCHLD) {
             signal_hook::flag::register(number, Arc::new(AtomicBool::new(false)))?;
         }
         Ok(Self {
             channel: Channel::new(UnixStream::from(socket))?,
             children,
-            configuration: None,
+            commands: None,
             running: None,
             memory: OutOfMemoryKills::of_this_group(),
             buffer: vec![0; crate::wire::frame::CHUNK].into_boxed_slice(),
@@ -197,16 +199,16 @@ impl Slot {
         match message {
             ToSlot::Configure(configuration) => {
                 lower_priority(configuration.nice);
-                self.configuration = Some(configuration);
+                self.commands = Some(Commands::new(configuration).map_err(|_| AgentGone)?);
             }
             ToSlot::Run(order) => {
                 // An agent that starts two commands at once is broken.
-                let (Some(configuration), None) = (&self.configuration, &self.running) else {
+                let (Some(commands), None) = (&mut self.commands, &self.running) else {
                     return Err(AgentGone);
                 };
                 let kills = self.memory.count();
                 self.running =
-                    Running::start(&order, configuration, kills, &mut self.channel)?.map(Box::new);
+                    Running::start(&order, commands, kills, &mut self.channel)?.map(Box::new);
             }
             ToSlot::Stop { attempt, grace } => {
                 if let Some(running) = &mut self.running {

@@ -21,8 +21,8 @@ use super::capture::{Capture, Piece};
 use super::channel::{AgentGone, Channel};
 use super::directory::{enter, remove};
 use super::memory::OutOfMemoryKills;
-use super::protocol::{Configuration, FromSlot, Order};
-use super::spawning::{SpawnError, Spawned, spawn};
+use super::protocol::{FromSlot, Order};
+use super::spawning::{Commands, SpawnError, Spawned};
 use crate::ids::AttemptId;
 use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals, Usage};
 use crate::wire::message::OUTPUT_WINDOW;
@@ -40,6 +40,10 @@ const LEFT_OVER_GRACE: Duration = Duration::from_millis(200);
 
 /// A grace beyond that is none (a year): a moment in time has a limit.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long a command's end alone is waited for (2 ms): the output of a short one is read when it has ended, at once. One that
+/// fills its pipes in that time waits for the rest of it.
+const LISTEN_AFTER: Duration = Duration::from_millis(2);
 
 /// How long a small output waits for more, so that most commands cost one message in all (5 ms).
 const HOLD: Duration = Duration::from_millis(5);
@@ -92,12 +96,12 @@ impl Running {
     /// Starts a job. `None` when it could not be, which the agent is told.
     pub(super) fn start(
         order: &Order,
-        configuration: &Configuration,
+        commands: &mut Commands,
         kills_before: u32,
         channel: &mut Channel,
     ) -> Result<Option<Self>, AgentGone> {
         let (attempt, limit) = (order.attempt, order.job.output_limit);
-        let private = match enter(order, configuration) {
+        let private = match enter(order, commands.configuration()) {
             Ok(private) => private,
             Err(cause) => {
                 let result = AttemptResult::NotStarted { cause };
@@ -106,7 +110,7 @@ impl Running {
             }
         };
         let began = Instant::now();
-        match spawn(order, configuration) {
+        match commands.spawn(order) {
             Ok(Spawned {
                 pid,
                 stdout,
@@ -159,7 +163,7 @@ impl Running {
 
     /// The output descriptors that are worth polling.
     pub(super) fn wanted_outputs(&self, unwritten: usize) -> [Option<BorrowedFd<'_>>; 2] {
-        if unwritten > UNWRITTEN_LIMIT {
+        if unwritten > UNWRITTEN_LIMIT || self.listen_at().is_some() {
             return [None, None];
         }
         let [stdout, stderr] = &self.captures;
@@ -173,10 +177,16 @@ impl Running {
             Phase::Lingering { until, .. } => Some(self.stop.unwrap_or(*until)),
             Phase::Draining { .. } => None,
         };
-        [phase, self.flush_at(unwritten)]
+        [phase, self.flush_at(unwritten), self.listen_at()]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// From when on the outputs are listened to; `None` when that is now.
+    fn listen_at(&self) -> Option<Instant> {
+        let from = self.began + LISTEN_AFTER;
+        (matches!(self.phase, Phase::Alive) && Instant::now() < from).then_some(from)
     }
 
     /// Until when what is pushed may be held back; `None` when there is no reason to.

@@ -1,21 +1,28 @@
 //! Turns a job into a process.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, NulError};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::os::fd::{AsFd, OwnedFd};
 
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+
+use super::environment::Environment;
 use super::protocol::{Configuration, Order};
 use crate::job::{CommandJob, Exit, LinePart, Program};
+use crate::worker::vfork::{Image, Spawner};
+
+/// Signals that a slot handles.
+pub(super) const HANDLED: [i32; 4] = [SIGCHLD, SIGTERM, SIGINT, SIGHUP];
+
+/// Where a program is looked for when there is no `PATH`.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// A process that was started.
 #[derive(Debug)]
 pub(super) struct Spawned {
     pub(super) pid: i32,
-    pub(super) stdout: Option<OwnedFd>,
-    pub(super) stderr: Option<OwnedFd>,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
 }
 
 /// A process that could not be started.
@@ -27,74 +34,91 @@ pub(super) enum SpawnError {
     Host { cause: String },
 }
 
-/// Starts a job. Its standard input is this process's own, `/dev/null`, and so are directory and niceness.
-///
-/// Nothing is asked of the child between fork and exec but a process group, so that `posix_spawn` does it: that
-/// costs no copy of this process's memory map.
-pub(super) fn spawn(order: &Order, configuration: &Configuration) -> Result<Spawned, SpawnError> {
-    let Order {
-        try_number,
-        cores,
-        job,
-        directory,
-        ..
-    } = order;
-    let mut command = program(job, configuration);
-    for (name, value) in &job.environment {
-        command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
+/// Starts the commands of one slot.
+pub(super) struct Commands {
+    configuration: Box<Configuration>,
+    environment: Environment,
+    spawner: Spawner,
+}
+
+impl Commands {
+    /// Commands with the environment of this process.
+    pub(super) fn new(configuration: Box<Configuration>) -> io::Result<Self> {
+        Ok(Self {
+            environment: Environment::new(std::env::vars_os(), &configuration)?,
+            configuration,
+            spawner: Spawner::new(&HANDLED),
+        })
     }
-    let is_set = |name: &str| {
-        job.environment
-            .iter()
-            .any(|(key, _)| key == name.as_bytes())
-            || std::env::var_os(name).is_some()
+
+    /// What is the same for all of them.
+    pub(super) fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// Starts a job. Its standard input is this process's own, `/dev/null`, and so are directory and niceness.
+    pub(super) fn spawn(&mut self, order: &Order) -> Result<Spawned, SpawnError> {
+        self.start(order).map_err(|error| {
+            let name = match &order.job.program {
+                Program::Shell(_) => &self.configuration.shell[..],
+                Program::Argv(words) => words.first().map_or(&b""[..], |name| name),
+            };
+            blame(&order.job, &String::from_utf8_lossy(name), &error)
+        })
+    }
+
+    fn start(&mut self, order: &Order) -> io::Result<Spawned> {
+        let Configuration { shell, slot, .. } = &*self.configuration;
+        let environment = self.environment.of_command(order)?;
+        let (programs, arguments) = match &order.job.program {
+            Program::Shell(parts) => {
+                let shell = CString::new(&shell[..])?;
+                let option = CString::from(c"-c");
+                let line = CString::new(line(parts, *slot))?;
+                (vec![shell.clone()], vec![shell, option, line])
+            }
+            Program::Argv(words) => {
+                let name = words.first().map_or(&b""[..], |name| name);
+                let programs = candidates(name, environment.value(b"PATH"))?;
+                let words = words.iter().map(|word| CString::new(&word[..]));
+                (programs, words.collect::<Result<_, _>>()?)
+            }
+        };
+        let (stdout, stdout_writer) = io::pipe()?;
+        let (stderr, stderr_writer) = io::pipe()?;
+        let pid = self.spawner.spawn(&Image {
+            programs: &programs,
+            arguments: &arguments,
+            environment: &environment.strings(),
+            stdout: stdout_writer.as_fd(),
+            stderr: stderr_writer.as_fd(),
+        })?;
+        Ok(Spawned {
+            pid,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        })
+    }
+}
+
+/// Where a program of this name may lie. The job's own `PATH` counts, as for a shell.
+fn candidates(name: &[u8], path: Option<&[u8]>) -> Result<Vec<CString>, NulError> {
+    if name.is_empty() {
+        return Ok(Vec::new());
+    }
+    if name.contains(&b'/') {
+        return Ok(vec![CString::new(name)?]);
+    }
+    let directories = path.unwrap_or(DEFAULT_PATH).split(|byte| *byte == b':');
+    let in_directory = |directory: &[u8]| match directory {
+        // The one where the command starts.
+        b"" => CString::new(name),
+        _ => CString::new([directory, b"/", name].concat()),
     };
-    if !is_set("OMP_NUM_THREADS") {
-        command.env("OMP_NUM_THREADS", (*cores).max(1).to_string());
-    }
-    // Its own name for the directory, which may lead over links: without it a shell would tell the one behind them.
-    let directory = directory.as_ref().unwrap_or(&configuration.directory);
-    command.env("PWD", OsStr::from_bytes(directory));
-    let (slot, sequence) = (configuration.slot.to_string(), job.sequence.to_string());
-    command
-        .env("COS_RUN", &configuration.run)
-        .env("COS_HOST", &configuration.host)
-        .env("COS_SLOT", &slot)
-        .env("COS_SEQ", &sequence)
-        .env("COS_TRY", try_number.to_string())
-        .env("PARALLEL_JOBSLOT", &slot)
-        .env("PARALLEL_SEQ", &sequence)
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    match command.spawn() {
-        Ok(mut child) => Ok(Spawned {
-            pid: child.id().cast_signed(),
-            stdout: child.stdout.take().map(OwnedFd::from),
-            stderr: child.stderr.take().map(OwnedFd::from),
-        }),
-        Err(error) => Err(blame(job, &command, &error)),
-    }
+    directories.map(in_directory).collect()
 }
 
-fn program(job: &CommandJob, configuration: &Configuration) -> Command {
-    match &job.program {
-        Program::Shell(parts) => {
-            let mut command = Command::new(OsStr::from_bytes(&configuration.shell));
-            command.arg("-c").arg(line(parts, configuration.slot));
-            command
-        }
-        Program::Argv(words) => {
-            let mut words = words.iter().map(|word| OsStr::from_bytes(word));
-            let mut command = Command::new(words.next().unwrap_or_default());
-            command.args(words);
-            command
-        }
-    }
-}
-
-fn line(parts: &[LinePart], slot: u32) -> OsString {
+fn line(parts: &[LinePart], slot: u32) -> Vec<u8> {
     let mut line = Vec::new();
     for part in parts {
         match part {
@@ -102,12 +126,11 @@ fn line(parts: &[LinePart], slot: u32) -> OsString {
             LinePart::Slot => line.extend_from_slice(slot.to_string().as_bytes()),
         }
     }
-    OsString::from_vec(line)
+    line
 }
 
 /// Whose fault it is that a process could not be started, in the terms of a shell.
-fn blame(job: &CommandJob, command: &Command, error: &io::Error) -> SpawnError {
-    let name = command.get_program().to_string_lossy();
+fn blame(job: &CommandJob, name: &str, error: &io::Error) -> SpawnError {
     let by_shell = matches!(job.program, Program::Shell(_));
     let exit = match error.kind() {
         io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => Some(Exit::TOO_LONG),
@@ -136,6 +159,19 @@ mod tests {
     fn the_slot_fills_the_holes_of_a_line() {
         let text = |text: &[u8]| LinePart::Text(text.to_vec());
         let parts = [text(b"echo "), LinePart::Slot, text(b" \xff")];
-        assert_eq!(line(&parts, 12).as_bytes(), b"echo 12 \xff");
+        assert_eq!(line(&parts, 12), b"echo 12 \xff");
+    }
+
+    #[test]
+    fn a_program_is_looked_for_where_a_shell_would() {
+        let found = |name: &[u8], path| candidates(name, path).unwrap();
+        let both = [c"/a/ls".to_owned(), c"/b c/ls".to_owned()];
+        assert_eq!(found(b"ls", Some(b"/a:/b c")), both);
+        let here_first = [c"ls".to_owned(), c"/a/ls".to_owned()];
+        assert_eq!(found(b"ls", Some(b":/a")), here_first);
+        let usual = [c"/bin/ls".to_owned(), c"/usr/bin/ls".to_owned()];
+        assert_eq!(found(b"ls", None), usual);
+        assert_eq!(found(b"./ls", Some(b"/a")), [c"./ls".to_owned()]);
+        assert!(found(b"", Some(b"/a")).is_empty());
     }
 }
