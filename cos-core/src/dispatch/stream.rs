@@ -115,6 +115,7 @@ where
             let request = TaskRequest {
                 index,
                 work,
+                parent: None,
                 needs,
                 class,
                 policy: self.policy,

@@ -53,12 +53,11 @@ impl Kernel {
         self.classes.of(class).placed += 1;
         if let Some(up) = self.hosts[host.0 as usize].up_mut() {
             up.attempts.insert(id);
-            match grant {
-                Grant::Granted => up.used = up.used.plus(amounts),
-                Grant::Waiting => {
-                    up.queued.push_back(id);
-                    self.waiting_on_hosts += 1;
-                }
+            if grant == Grant::Granted {
+                up.used = up.used.plus(amounts);
+            } else {
+                up.queued.push_back(id);
+                self.waiting_on_hosts += 1;
             }
         }
         self.note_probe(host, id);
@@ -66,7 +65,7 @@ impl Kernel {
     }
 
     /// The task of a message, if the message is of its current attempt; else the message is counted and dropped.
-    fn current(&mut self, host: HostId, attempt: AttemptId) -> Option<TaskId> {
+    pub(super) fn current(&mut self, host: HostId, attempt: AttemptId) -> Option<TaskId> {
         let current = self.tasks.get(attempt.task).is_some_and(|task| {
             let same_host = task.placed().is_some_and(|placed| placed.host == host);
             if self.planted(Bug::IgnoresEpoch) {
@@ -77,10 +76,15 @@ impl Kernel {
         if current {
             return Some(attempt.task);
         }
+        self.count_late();
+        None
+    }
+
+    /// Something came too late.
+    pub(super) fn count_late(&mut self) {
         self.late += 1;
         let total = self.late;
         self.emit(RunEvent::LateDropped { total });
-        None
     }
 
     /// An attempt has begun.
@@ -140,7 +144,7 @@ impl Kernel {
     }
 
     /// Grants attempts that wait on a host what has come free, in the order in which the agent starts them.
-    fn promote(&mut self, host: HostId) {
+    pub(super) fn promote(&mut self, host: HostId) {
         while let Some(up) = self.hosts[host.0 as usize].up()
             && let Some(&next) = up.queued.front()
             && let Some(task) = self.tasks.get(next)
@@ -162,6 +166,8 @@ impl Kernel {
         let host = placed.host;
         let intent = std::mem::replace(&mut placed.intent, Intent::Stop(cause));
         self.recall_answered(host, intent);
+        self.withdraw_wish(host, id);
+        self.cancel_children(id, grace, now);
         self.timers.cancel(Timer::Limit(id));
         self.timers.cancel(Timer::Slow(id));
         let limit = grace + self.config.stop_margin;
@@ -220,7 +226,7 @@ impl Kernel {
         let Some(id) = self.current(host, attempt) else {
             return;
         };
-        let Some(placed) = self.take_off(id) else {
+        let Some(placed) = self.take_off(id, now) else {
             return;
         };
         self.settle_result(id, placed, result, now);
@@ -232,7 +238,7 @@ impl Kernel {
         let Some(id) = self.current(host, attempt) else {
             return;
         };
-        let Some(placed) = self.take_off(id) else {
+        let Some(placed) = self.take_off(id, now) else {
             return;
         };
         self.judge(host, id, Verdict::Nothing, now);
@@ -244,9 +250,10 @@ impl Kernel {
         self.drained(host);
     }
 
-    /// Takes an attempt off its host: from here on it is on none.
-    fn take_off(&mut self, id: TaskId) -> Option<Placed> {
+    /// Takes an attempt off its host: from here on it is on none, and what it spawned is wanted no more.
+    fn take_off(&mut self, id: TaskId, now: Time) -> Option<Placed> {
         self.timers.cancel_task(id);
+        self.cancel_children(id, self.config.grace, now);
         let task = self.tasks.get_mut(id)?;
         if !matches!(task.state, TaskState::Placed(_)) {
             return None;
@@ -255,9 +262,11 @@ impl Kernel {
         else {
             return None;
         };
-        let amounts = task.amounts;
-        let class = task.class;
-        self.classes.of(class).placed -= 1;
+        let (amounts, class, depth) = (task.amounts, task.class, task.depth);
+        let rank = self.rank(id, depth);
+        if !placed.has_lent() {
+            self.classes.of(class).placed -= 1;
+        }
         let host = placed.host;
         let keep = self.planted(Bug::KeepsAmounts);
         match &mut self.hosts[host.0 as usize].state {
@@ -270,6 +279,10 @@ impl Kernel {
                         up.leave_queue(id);
                         self.waiting_on_hosts -= 1;
                     }
+                    Grant::Lent => {
+                        up.lent.remove(&rank);
+                    }
+                    Grant::Wanted { .. } => self.woken.remove(host, rank),
                 }
                 self.recall_answered(host, placed.intent);
                 self.promote(host);
@@ -284,7 +297,7 @@ impl Kernel {
 
     /// An attempt is gone with its host.
     pub(super) fn lose(&mut self, host: HostId, id: TaskId, loss: &HostLoss, now: Time) {
-        let Some(placed) = self.take_off(id) else {
+        let Some(placed) = self.take_off(id, now) else {
             return;
         };
         self.judge(host, id, Verdict::Nothing, now);

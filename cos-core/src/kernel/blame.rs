@@ -43,7 +43,7 @@ pub(super) struct Class {
     tools: BTreeMap<HostId, Tool>,
     /// How long its successes took.
     pub(super) durations: Median,
-    /// How many of its attempts are on hosts.
+    /// How many of its attempts are on hosts and have not lent their licence.
     pub(super) placed: usize,
     /// The median by which the running attempts' deadlines are set.
     pub(super) armed: Option<Duration>,

@@ -19,9 +19,16 @@ impl Kernel {
             .sum()
     }
 
-    /// How many tasks of one core could start at once: the slots less the tasks without an outcome.
+    /// How many tasks of one core could start at once: the slots less the tasks that need one, which are all without an
+    /// outcome but for those that have lent theirs.
     pub fn free_slots(&self) -> usize {
-        self.slots().saturating_sub(self.accepted())
+        self.slots().saturating_sub(self.needing_slots())
+    }
+
+    fn needing_slots(&self) -> usize {
+        let lent = self.hosts.iter().filter_map(Host::up);
+        let lent: usize = lent.map(|up| up.lent.len()).sum();
+        self.accepted().saturating_sub(lent)
     }
 
     /// How many more tasks it takes to keep every host that takes tasks busy, with those that may wait there.
@@ -44,15 +51,18 @@ impl Kernel {
         if !possible {
             wanted = 1;
         }
-        wanted.saturating_sub(self.accepted())
+        wanted.saturating_sub(self.needing_slots())
     }
 
     /// Whether a task with these needs would start at once. A caller that must not wait asks before it submits.
     pub fn has_room(&self, needs: &Needs) -> bool {
         self.mode == Mode::Running
-            && self.allowed(needs).any(|(_, host)| {
-                host.accepting()
-                    .is_some_and(|up| up.reserved.is_none() && up.has_room(needs.amounts))
+            && self.allowed(needs).any(|(id, host)| {
+                host.accepting().is_some_and(|up| {
+                    up.reserved.is_none()
+                        && up.has_room(needs.amounts)
+                        && self.woken.head(id).is_none()
+                })
             })
     }
 

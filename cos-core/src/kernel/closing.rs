@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::host::{self, AfterClose, Gone, HostState, Intake};
 use super::planted::Bug;
-use super::task::{Intent, StopCause, TaskState};
+use super::task::{Grant, Intent, StopCause, TaskState};
 use super::timers::Timer;
 use super::{Kernel, Mode};
 use crate::event::RunEvent;
@@ -125,6 +125,7 @@ impl Kernel {
                 attempts = std::mem::take(&mut up.attempts);
                 self.waiting_on_hosts -= up.queued.len();
                 self.recalls -= up.recalled;
+                self.woken.forget(host);
                 for id in &attempts {
                     self.no_longer_queued(*id);
                 }
@@ -137,10 +138,14 @@ impl Kernel {
 
     /// An attempt's host is being disconnected: nothing is counted for it there any more.
     fn no_longer_queued(&mut self, id: TaskId) {
-        if let Some(placed) = self.tasks.get_mut(id).and_then(|task| task.placed_mut())
-            && placed.intent == Intent::Recall
-        {
+        let Some(placed) = self.tasks.get_mut(id).and_then(|task| task.placed_mut()) else {
+            return;
+        };
+        if placed.intent == Intent::Recall {
             placed.intent = Intent::Run;
+        }
+        if let Grant::Wanted { .. } = placed.grant {
+            placed.grant = Grant::Lent;
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct KernelConfig {
     pub max_slots: u32,
     /// The most attempts that wait on a host for each of its slots.
     pub max_prefetch: u32,
+    /// How deep tasks may be nested. Each level is a process that waits.
+    pub max_depth: u32,
     #[cfg(test)]
     pub(crate) planted: Option<super::planted::Bug>,
 }
@@ -56,6 +58,7 @@ impl Default for KernelConfig {
             median_floor: Duration::from_secs(1),
             reserve_after: Duration::from_secs(10),
             max_slots: 4096,
+            max_depth: 256,
             max_prefetch: 64,
             #[cfg(test)]
             planted: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::host::{self, AfterClose, Gone, Hope, Host, HostState, Intake, Load, Up};
 use super::planted::Bug;
-use super::task::{Intent, Progress, StopCause};
+use super::task::{Intent, Progress, StopCause, Task};
 use super::timers::Timer;
 use super::{Kernel, Mode};
 use crate::event::{PauseCause, RunEvent};
@@ -209,23 +209,33 @@ impl Kernel {
 
     /// How many attempts of a host go elsewhere when it is lost.
     pub(super) fn count_requeued(&self, host: HostId) -> u32 {
-        if self.mode != Mode::Running {
-            return 0;
-        }
         let attempts = self.hosts[host.0 as usize].up().map(|up| &up.attempts);
         let requeued = attempts.into_iter().flatten().filter(|&&id| {
             self.tasks.get(id).is_some_and(|task| {
-                task.placed().is_some_and(|placed| match placed.intent {
-                    Intent::Stop(StopCause::Cancelled) => false,
-                    Intent::Stop(StopCause::TimedOut { .. }) => task.has_tries_left(),
-                    Intent::Run | Intent::Recall => {
-                        placed.progress == Progress::Sent
-                            || task.crashes + 1 < self.config.crash_limit
-                    }
-                })
+                !self.falls_with(task, host)
+                    && task.placed().is_some_and(|placed| match placed.intent {
+                        Intent::Stop(StopCause::Cancelled) => false,
+                        Intent::Stop(StopCause::TimedOut { .. }) => task.has_tries_left(),
+                        Intent::Run | Intent::Recall => {
+                            placed.progress == Progress::Sent
+                                || task.crashes + 1 < self.config.crash_limit
+                        }
+                    })
             })
         });
         u32::try_from(requeued.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a task does not go elsewhere when a host is lost: it may not start any more, or one that it was spawned by
+    /// is lost, too.
+    fn falls_with(&self, task: &Task, host: HostId) -> bool {
+        let mut ancestors = std::iter::successors(self.parent(task), |task| self.parent(task));
+        let is_there = |task: &Task| task.placed().is_some_and(|placed| placed.host == host);
+        !self.may_start(task.depth) || ancestors.any(is_there)
+    }
+
+    fn parent(&self, task: &Task) -> Option<&Task> {
+        task.parent.and_then(|parent| self.tasks.get(parent))
     }
 
     /// Every attempt on a host is gone with it.

@@ -7,7 +7,7 @@ use super::Kernel;
 use super::host::{AfterClose, HostState};
 use super::planted::Bug;
 use super::request::TimeLimit;
-use super::task::{Intent, Placed, Progress, Speed, StopCause, Task};
+use super::task::{Grant, Intent, Placed, Progress, Speed, StopCause, Task};
 use super::timers::Timer;
 use crate::event::RunEvent;
 use crate::ids::{AttemptId, ClassId, TaskId};
@@ -23,11 +23,16 @@ impl Kernel {
         let Some(Placed {
             progress: Progress::Running { since, speed, .. },
             intent: Intent::Run,
+            grant,
             ..
         }) = task.placed()
         else {
             return;
         };
+        // The clock of one that wants its licence back stands still.
+        if matches!(grant, Grant::Wanted { .. }) {
+            return;
+        }
         if let Some(after) = self.limit(task)
             && !self.planted(Bug::ForgetsLimit)
         {

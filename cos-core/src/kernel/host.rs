@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::blame::Health;
 use super::config::ConnectConfig;
 use super::prefetch::Pace;
-use super::queue::DemandKey;
+use super::queue::{DemandKey, Rank};
 use crate::ids::TaskId;
 use crate::job::Amounts;
 use crate::time::Time;
@@ -113,6 +113,8 @@ pub(super) struct Up {
     pub(super) attempts: BTreeSet<TaskId>,
     /// Those that wait there for room, in the order in which the agent starts them.
     pub(super) queued: VecDeque<TaskId>,
+    /// Those that have lent their licence and do not want it back yet. The others are in the table of the woken.
+    pub(super) lent: BTreeSet<Rank>,
     /// How many of the queued ones were asked back.
     pub(super) recalled: usize,
     /// Whether it may take tasks at all.
@@ -254,6 +256,7 @@ impl Up {
             used: Amounts::default(),
             attempts: BTreeSet::new(),
             queued: VecDeque::new(),
+            lent: BTreeSet::new(),
             recalled: 0,
             intake: Intake::Open,
             load: Load::Free,

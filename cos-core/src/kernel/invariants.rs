@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Kernel;
 use super::host::HostState;
+use super::queue::Rank;
 use super::task::{Grant, Intent, Progress, TaskState};
 use super::timers::Timer;
+use super::{Kernel, Mode};
 use crate::ids::{HostId, TaskId};
 use crate::job::Amounts;
 
@@ -15,6 +16,8 @@ impl Kernel {
         self.check_tasks();
         self.check_hosts();
         self.check_queues();
+        self.check_licences();
+        self.check_families();
         self.check_timers();
     }
 
@@ -24,8 +27,9 @@ impl Kernel {
             assert!(task.crashes < self.config.crash_limit, "{id} lives");
             match &task.state {
                 TaskState::Queued { .. } => {
+                    let rank = self.rank(id, task.depth);
                     assert!(
-                        self.queues.entry(task.demand).contains(id),
+                        self.queues.entry(task.demand).contains(rank),
                         "{id} is queued"
                     );
                 }
@@ -44,8 +48,11 @@ impl Kernel {
                         assert_ne!(placed.intent, Intent::Recall, "{id} runs");
                         // A host that is being disconnected has nothing to be counted any more.
                         if self.hosts[placed.host.0 as usize].up().is_some() {
-                            assert_eq!(placed.grant, Grant::Granted, "{id} runs");
+                            assert_ne!(placed.grant, Grant::Waiting, "{id} runs");
                         }
+                    } else {
+                        let sent = matches!(placed.grant, Grant::Granted | Grant::Waiting);
+                        assert!(sent, "{id} does not run");
                     }
                 }
                 TaskState::InDoubt { .. } => {
@@ -104,6 +111,78 @@ impl Kernel {
         assert_eq!(recalls, self.recalls);
         assert_eq!(connecting, self.connecting.open());
         assert!(connecting <= self.config.connect.at_once);
+    }
+
+    fn check_licences(&self) {
+        let mut woken: BTreeSet<(HostId, Rank)> = self.woken.iter().collect();
+        for (id, host) in (0..).map(HostId).zip(&self.hosts) {
+            let Some(up) = host.up() else { continue };
+            let mut lent = up.lent.clone();
+            for task_id in &up.attempts {
+                let task = self.tasks.get(*task_id).expect("an attempt has a task");
+                let placed = task.placed().expect("an attempt is placed");
+                let rank = self.rank(*task_id, task.depth);
+                match placed.grant {
+                    Grant::Lent => assert!(lent.remove(&rank), "{task_id} has lent its licence"),
+                    Grant::Wanted { .. } => {
+                        let waits = woken.remove(&(id, rank)) || self.config_is_planted();
+                        assert!(waits, "{task_id} wants its licence");
+                        assert_eq!(placed.intent, Intent::Run, "{task_id} is to go on");
+                        let timer = Timer::Limit(*task_id);
+                        assert!(
+                            !self.timers.is_set(timer),
+                            "the clock of {task_id} stands still"
+                        );
+                    }
+                    Grant::Granted => {}
+                    // The host starts it by itself, so it must come before whatever waits for a licence there.
+                    Grant::Waiting => assert!(
+                        placed.intent != Intent::Run || self.may_wait_behind(up, id, rank.depth()),
+                        "{task_id} waits on {id} before deeper ones"
+                    ),
+                }
+            }
+            assert!(lent.is_empty(), "{lent:?} lend on {id}");
+            if let Some(head) = self.woken.head(id) {
+                let amounts = self.tasks.get(head.task()).expect("it runs").amounts;
+                assert!(!up.has_room(amounts), "{head:?} could go on on {id}");
+            }
+        }
+        assert!(
+            woken.is_empty(),
+            "{woken:?} want licences of hosts that are not up"
+        );
+    }
+
+    fn check_families(&self) {
+        let mut children = 0;
+        for (id, task) in self.tasks.iter() {
+            let Some(parent) = task.parent else {
+                // What nobody waits for any more is on its way out.
+                let stops = task
+                    .placed()
+                    .is_some_and(|placed| matches!(placed.intent, Intent::Stop(_)));
+                let orphan = task.depth > 0 && !self.config_is_planted();
+                assert!(!orphan || stops, "{id} is an orphan and runs");
+                continue;
+            };
+            children += 1;
+            assert!(
+                self.families.of(parent).contains(&id),
+                "{id} is a child of {parent}"
+            );
+            let parent = self.tasks.get(parent).expect("a parent is alive");
+            assert_eq!(task.depth, parent.depth + 1, "{id} is below its parent");
+            let placed = parent.placed().expect("a parent runs");
+            assert_ne!(placed.progress, Progress::Sent, "a parent runs");
+            let closing = self.mode == Mode::Closing;
+            let stops = matches!(placed.intent, Intent::Stop(_));
+            assert!(
+                closing || !stops,
+                "{id} is wanted by a parent that is to stop"
+            );
+        }
+        assert_eq!(children, self.families.len());
     }
 
     fn check_queues(&self) {

@@ -17,11 +17,13 @@
 //! |---|---|---|
 //! | hosts | `host.rs` | state of its connection, amounts, attempts that are there |
 //! | tasks | `task.rs` | what to run, epoch, tries and crashes, where its attempt is |
-//! | queues | `queue.rs` | one kind of demand and the tasks of it that wait, oldest first |
+//! | queues | `queue.rs` | one kind of demand and the tasks of it that wait, deepest first, then oldest |
+//! | woken | `licence.rs` | attempts that have lent their licence and want it back |
+//! | families | `family.rs` | which task spawned which |
 //! | classes | `blame.rs` | which hosts have the tool, how long a task usually takes |
 //! | timers | `timers.rs` | every deadline, by kind and owner |
 //!
-//! The files `connection.rs`, `closing.rs`, `placement.rs`, `attempt.rs`, `deadline.rs`, `outcome.rs`, `no_host.rs`, `blame.rs` and `prefetch.rs` change them;
+//! The files `connection.rs`, `closing.rs`, `placement.rs`, `attempt.rs`, `deadline.rs`, `outcome.rs`, `no_host.rs`, `blame.rs` and `prefetch.rs` change them; `message.rs` passes on what tasks and their spawner say;
 //! `invariants.rs` checks them against each other after each step of a test.
 //!
 //! # Promises
@@ -47,11 +49,14 @@ mod closing;
 mod config;
 mod connection;
 mod deadline;
+mod family;
 mod host;
 mod id_map;
 #[cfg(any(test, feature = "sim"))]
 mod invariants;
+mod licence;
 mod median;
+mod message;
 pub mod microthread;
 mod no_host;
 mod outcome;
@@ -80,7 +85,9 @@ use crate::vm::host::HostSpec;
 use crate::vm::{VmCommand, VmEvent};
 use blame::Classes;
 use connection::Connecting;
+use family::Families;
 use host::Host;
+use licence::Woken;
 use queue::{Demand, Queues};
 use task::{Task, TaskState, TaskTable};
 use timers::{Timer, Timers};
@@ -94,6 +101,8 @@ pub struct Kernel {
     connecting: Connecting,
     tasks: TaskTable,
     queues: Queues,
+    woken: Woken,
+    families: Families,
     classes: Classes,
     timers: Timers,
     rng: fastrand::Rng,
@@ -113,7 +122,7 @@ pub struct Kernel {
 enum Mode {
     /// They run when a host is free.
     Running,
-    /// They are cancelled; those that run may end.
+    /// They are cancelled; those that run may end, with everything below them.
     Finishing,
     /// Everything is cancelled.
     Closing,
@@ -128,6 +137,8 @@ impl Kernel {
             connecting: Connecting::default(),
             tasks: TaskTable::default(),
             queues: Queues::default(),
+            woken: Woken::default(),
+            families: Families::default(),
             classes: Classes::default(),
             timers: Timers::default(),
             rng: fastrand::Rng::with_seed(config.seed),
@@ -160,17 +171,19 @@ impl Kernel {
         id
     }
 
-    /// Accepts a task. It runs as soon as a host that may run it has room, oldest task first.
+    /// Accepts a task. It runs as soon as a host that may run it has room, the deepest task first and of those the oldest.
     pub fn submit(&mut self, request: TaskRequest, now: Time) -> Result<TaskId, SubmitError> {
         let TaskRequest {
             index,
             work,
+            parent,
             mut needs,
             class,
             policy,
         } = request;
         needs.amounts.cores = needs.amounts.cores.max(1);
-        self.check_needs(&needs)?;
+        let depth = self.depth_below(parent)?;
+        self.check_needs(&needs, depth)?;
         let amounts = needs.amounts;
         let demand = Demand {
             needs,
@@ -183,6 +196,8 @@ impl Kernel {
         let id = self.tasks.insert(Task {
             index,
             work,
+            parent: parent.map(|parent| parent.task),
+            depth,
             amounts,
             class,
             policy,
@@ -194,7 +209,10 @@ impl Kernel {
             refusal: None,
             state: TaskState::Queued { since: now },
         });
-        self.queues.push(key, id);
+        self.queues.push(key, self.rank(id, depth));
+        if let Some(parent) = parent {
+            self.families.insert(parent.task, id);
+        }
         self.advance(now);
         Ok(id)
     }
@@ -253,6 +271,13 @@ impl Kernel {
                 stream,
                 bytes,
             } => return self.output(host, attempt, stream, bytes),
+            VmEvent::Lent { host, attempt } => self.lent(host, attempt, now),
+            VmEvent::Wanted { host, attempt } => self.wanted(host, attempt, now),
+            VmEvent::Told {
+                host,
+                attempt,
+                bytes,
+            } => return self.told(host, attempt, bytes),
             VmEvent::Ended {
                 host,
                 attempt,
@@ -290,7 +315,8 @@ impl Kernel {
         self.actions.pop_front()
     }
 
-    /// Starts no task any more: those that wait are cancelled, those that run may end, a failure is not tried again.
+    /// Starts no task any more: those that wait are cancelled, those that run may end, a failure is not tried again. What a
+    /// running task spawns is part of it and goes on as before.
     pub fn stop_starting(&mut self, now: Time) {
         if self.mode == Mode::Running {
             self.mode = Mode::Finishing;
@@ -342,6 +368,15 @@ impl Kernel {
         self.connect_next(now);
         self.place(now);
         self.recall_for_idle();
+    }
+
+    /// Whether a task that is nested so deep may start, now or later.
+    fn may_start(&self, depth: u32) -> bool {
+        match self.mode {
+            Mode::Running => true,
+            Mode::Finishing => depth > 0,
+            Mode::Closing => false,
+        }
     }
 
     fn host_mut(&mut self, host: HostId) -> Option<&mut Host> {

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use super::blame::Verdict;
 use super::planted::Bug;
-use super::queue::{Demand, note_host};
+use super::queue::{Demand, Rank, note_host};
 use super::task::{Intent, LostAttempt, Placed, Refusal, StopCause, TaskState};
-use super::{Kernel, Mode, Prefetch};
+use super::{Kernel, Prefetch};
 use crate::event::{AgainCause, RunEvent};
 use crate::ids::{AttemptId, ClassId, HostId, TaskId};
 use crate::job::{AttemptResult, CommandEnd, Exit, Outcome, TaskEnd, TaskError, TaskLabel};
@@ -135,8 +135,8 @@ impl Kernel {
         cause: AgainCause,
         now: Time,
     ) -> bool {
-        let may = self.mode == Mode::Running
-            && self.tasks.get(id).is_some_and(|task| task.has_tries_left());
+        let task = self.tasks.get(id);
+        let may = task.is_some_and(|task| self.may_start(task.depth) && task.has_tries_left());
         if may {
             self.again(id, host, cause);
             self.count_try(id);
@@ -288,10 +288,13 @@ impl Kernel {
         }
     }
 
-    /// Cancels every task that waits.
+    /// Cancels every task that waits and may not start any more.
     pub(super) fn cancel_waiting(&mut self) {
-        while let Some((task, _)) = self.queues.head_after(None) {
-            self.finish_cancelled(task);
+        let mut waiting: Vec<Rank> = self.queues.waiting().collect();
+        waiting.retain(|rank| !self.may_start(rank.depth()));
+        waiting.sort();
+        for rank in waiting {
+            self.finish_cancelled(rank.task());
         }
     }
 
@@ -309,15 +312,17 @@ impl Kernel {
 
     /// Puts a task back into its queue. Whatever its last attempt still says is late from here on.
     pub(super) fn requeue(&mut self, id: TaskId, now: Time) {
-        if self.mode != Mode::Running {
+        let depth = self.tasks.get(id).map_or(0, |task| task.depth);
+        if !self.may_start(depth) {
             return self.finish_cancelled(id);
         }
+        let rank = self.rank(id, depth);
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
         task.epoch = task.epoch.next();
         task.state = TaskState::Queued { since: now };
-        self.queues.push(task.demand, id);
+        self.queues.push(task.demand, rank);
     }
 
     fn change_demand(&mut self, id: TaskId, change: impl FnOnce(&mut Demand)) {
@@ -340,12 +345,12 @@ impl Kernel {
     }
 
     fn again(&mut self, id: TaskId, host: HostId, cause: AgainCause) {
-        if self.mode != Mode::Running {
-            return;
-        }
         let Some(task) = self.tasks.get(id) else {
             return;
         };
+        if !self.may_start(task.depth) {
+            return;
+        }
         let attempt = AttemptId {
             task: id,
             epoch: task.epoch,
@@ -373,6 +378,9 @@ impl Kernel {
             return;
         };
         self.queues.release(task.demand);
+        if let Some(parent) = task.parent {
+            self.families.remove(parent, id);
+        }
         let attempt = task.last.map(|(epoch, _)| AttemptId { task: id, epoch });
         self.emit(RunEvent::TaskEnded {
             attempt,

@@ -1,25 +1,26 @@
 //! Placement: which task starts on which host.
 //!
-//! The oldest task that can start anywhere starts first, on the host of which the smallest share is used; ties go to the
-//! host that was named first. A task that can start nowhere is passed by younger ones that can (a host that is full for
-//! it may have room for them).
+//! The deepest task that can start anywhere starts first, among equally deep ones the oldest, on the host of which the smallest
+//! share is used; ties go to the host that was named first. A task that can start nowhere is passed by others that can (a host
+//! that is full for it may have room for them). Attempts that want their licence back are served between them (`licence.rs`).
 //!
 //! * A task that failed or crashed prefers a host where it has not, and waits for one that is up and takes tasks; when there
 //!   is none, it goes where it was.
 //! * A task for several cores would be passed for ever, since each core that comes free is taken by a small task. After
 //!   [`reserve_after`](super::KernelConfig::reserve_after) in the queue, the host with most free cores is kept free for it
-//!   until it, or an older one of its kind, starts. A host is kept free for one kind of task at a time.
+//!   until it, or one of its kind that comes first, starts. A host is kept free for one kind of task at a time, and not from
+//!   deeper tasks.
 //! * When no host has room, a task that may be prefetched goes to the host with the shortest queue for its size (`prefetch.rs`).
 //! * A task that no host may run, now or later, ends at once and says why (`outcome.rs`).
 
+use super::Kernel;
 use super::host::Host;
 use super::planted::Bug;
 use super::prefetch;
-use super::queue::{Demand, DemandKey};
+use super::queue::{Demand, DemandKey, Rank};
 use super::request::{Prefetch, SubmitError};
 use super::task::{Grant, TaskState};
 use super::timers::Timer;
-use super::{Kernel, Mode};
 use crate::ids::{HostId, TaskId};
 use crate::job::{Amounts, Needs};
 use crate::time::Time;
@@ -75,22 +76,37 @@ impl Best {
 impl Kernel {
     /// Starts whatever can start.
     pub(super) fn place(&mut self, now: Time) {
-        let mut passed = None;
-        while let Some((task, key)) = self.queues.head_after(passed) {
+        let (mut passed, mut tried) = (None, None);
+        loop {
             self.steps += 1;
-            match self.choose(key) {
+            let queued = self.queues.head_after(passed);
+            if let Some((woken, host)) = self.woken.head_after(tried)
+                && queued.is_none_or(|(rank, _)| self.goes_before(woken, rank))
+            {
+                self.resume(host, woken, now);
+                tried = Some((woken, host));
+                continue;
+            }
+            let Some((rank, key)) = queued else { return };
+            let task = rank.task();
+            match self.choose(key, rank) {
                 Choice::Start(host) => self.send(task, host, Grant::Granted, now),
                 Choice::Wait(host) => self.send(task, host, Grant::Waiting, now),
                 Choice::Stay => {
                     self.schedule_reservation(task, now);
-                    passed = Some((task, key));
+                    passed = queued;
                 }
                 Choice::Never => self.end_without_host(task),
             }
         }
     }
 
-    fn choose(&mut self, key: DemandKey) -> Choice {
+    /// Whether an attempt that was woken is served before a task that is new.
+    fn goes_before(&self, woken: Rank, new: Rank) -> bool {
+        woken.depth() >= new.depth() && !self.planted(Bug::FirstComeFirstServed)
+    }
+
+    fn choose(&mut self, key: DemandKey, rank: Rank) -> Choice {
         let entry = self.queues.entry(key);
         let demand = &entry.demand;
         let amounts = demand.needs.amounts;
@@ -121,7 +137,12 @@ impl Kernel {
             let is_preferred =
                 demand.dislike.binary_search(&id).is_err() || up.reserved == Some(key);
             preferred_open |= is_preferred;
-            if up.reserved.is_some_and(|holder| holder != key) {
+            let is_kept = |holder| holder != key && !self.is_deeper(rank, holder);
+            if up.reserved.is_some_and(is_kept) {
+                continue;
+            }
+            let woken = self.woken.head(id);
+            if woken.is_some_and(|woken| self.goes_before(woken, rank)) {
                 continue;
             }
             if up.has_room(amounts) || self.planted(Bug::GrantsTwice) {
@@ -135,6 +156,7 @@ impl Kernel {
             } else if demand.prefetch == Prefetch::Allowed
                 && up.reserved.is_none()
                 && host.health.is_trusted()
+                && self.may_wait_behind(up, id, rank.depth())
                 && up.queued.len() < prefetch::allowance(&up.pace, most, up.total, amounts)
             {
                 let share = Share::new(up.queued.len() as u64, up.total.cores);
@@ -159,6 +181,12 @@ impl Kernel {
             (None, Some(host)) => Choice::Wait(host),
             (None, None) => Choice::Stay,
         }
+    }
+
+    /// Whether a task is deeper than the first of the kind that a host is kept free for.
+    fn is_deeper(&self, rank: Rank, holder: DemandKey) -> bool {
+        let head = self.queues.entry(holder).head();
+        head.is_none_or(|head| rank.depth() > head.depth())
     }
 
     /// Has a host kept free for a task that takes several cores, once it has waited long enough.
@@ -189,7 +217,7 @@ impl Kernel {
         };
         let key = task.demand;
         let entry = self.queues.entry(key);
-        if entry.head() != Some(id) || entry.reserved.is_some() {
+        if entry.head().map(Rank::task) != Some(id) || entry.reserved.is_some() {
             return;
         }
         let dislike = &entry.demand.dislike;
@@ -232,8 +260,9 @@ impl Kernel {
             return;
         };
         let entry = self.queues.entry(task.demand);
-        let reserved = entry.reserved.filter(|_| entry.head() == Some(id));
-        self.queues.remove(task.demand, id);
+        let rank = self.rank(id, task.depth);
+        let reserved = entry.reserved.filter(|_| entry.head() == Some(rank));
+        self.queues.remove(task.demand, rank);
         if task.amounts.cores > 1 {
             self.timers.cancel(Timer::Reserve(id));
         }
@@ -254,8 +283,8 @@ impl Kernel {
     }
 
     /// Whether needs can ever be met, as far as that is known.
-    pub(super) fn check_needs(&mut self, needs: &Needs) -> Result<(), SubmitError> {
-        if self.mode != Mode::Running {
+    pub(super) fn check_needs(&mut self, needs: &Needs, depth: u32) -> Result<(), SubmitError> {
+        if !self.may_start(depth) {
             return Err(SubmitError::Stopping);
         }
         if let Some(host) = needs.host

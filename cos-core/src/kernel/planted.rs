@@ -34,4 +34,12 @@ pub(crate) enum Bug {
     FillsDrained,
     /// Runs cancelled tasks again.
     RevivesCancelled,
+    /// Serves tasks in the order in which they came, and woken ones last.
+    FirstComeFirstServed,
+    /// Does not free what an attempt takes that has lent its licence.
+    KeepsLent,
+    /// Gives nobody a licence back.
+    ForgetsWoken,
+    /// Does not cancel the children of a task that is gone.
+    LeavesOrphans,
 }

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::Kernel;
+use super::host::Up;
 use super::task::Intent;
 use crate::ids::{ClassId, HostId, TaskId};
 use crate::job::Amounts;
@@ -78,6 +79,30 @@ impl Kernel {
         for task in queued {
             self.recall(host, task);
         }
+    }
+
+    /// Asks every attempt back that waits on `host` and is not nested deeper than one that has lent its licence.
+    pub(super) fn recall_not_deeper(&mut self, host: HostId, depth: u32) {
+        let Some(up) = self.hosts[host.0 as usize].up() else {
+            return;
+        };
+        let is_not_deeper =
+            |id: &TaskId| self.tasks.get(*id).is_some_and(|task| task.depth <= depth);
+        let queued: Vec<TaskId> = up.queued.iter().copied().filter(is_not_deeper).collect();
+        for task in queued {
+            self.recall(host, task);
+        }
+    }
+
+    /// Whether a task that is nested so deep may wait on `host`, as far as licences go.
+    pub(super) fn may_wait_behind(&self, up: &Up, host: HostId, depth: u32) -> bool {
+        let mut waiting = up
+            .lent
+            .first()
+            .copied()
+            .into_iter()
+            .chain(self.woken.head(host));
+        waiting.all(|rank| depth > rank.depth())
     }
 
     /// Asks every attempt of a class back that waits on `host`, which lacks the command.

@@ -1,8 +1,9 @@
 //! The queues: tasks that wait for a host, one queue for each kind of demand.
 //!
-//! Tasks that may run on the same hosts and take the same there are interchangeable, so only the oldest of each kind
+//! Tasks that may run on the same hosts and take the same there are interchangeable, so only the first of each kind
 //! needs to be looked at, however many wait behind it. A kind exists while a task of it does.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::ops::Bound;
@@ -45,6 +46,34 @@ pub(super) fn note_host(hosts: &mut Vec<HostId>, host: HostId) {
     }
 }
 
+/// A task's place among all that wait: the deepest first, among equally deep ones the oldest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Rank {
+    depth: Reverse<u32>,
+    /// Ids rise with age.
+    task: TaskId,
+}
+
+impl Rank {
+    /// The place of a task that is nested so deep.
+    pub(super) const fn new(depth: u32, task: TaskId) -> Self {
+        Self {
+            depth: Reverse(depth),
+            task,
+        }
+    }
+
+    /// How deep the task is nested.
+    pub(super) const fn depth(self) -> u32 {
+        self.depth.0
+    }
+
+    /// Which task.
+    pub(super) const fn task(self) -> TaskId {
+        self.task
+    }
+}
+
 /// A kind of demand: the key stays valid while a task holds it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct DemandKey(usize);
@@ -56,8 +85,8 @@ pub(super) struct Entry {
     pub(super) demand: Arc<Demand>,
     /// The hosts that may run them, by name, tags and what they said so far. Ascending.
     pub(super) candidates: Vec<HostId>,
-    /// The tasks that wait, oldest first.
-    waiting: BTreeSet<TaskId>,
+    /// The tasks that wait, in the order in which they are served.
+    waiting: BTreeSet<Rank>,
     /// How many tasks hold the key.
     holders: usize,
     /// The host that is kept free for the first of them.
@@ -65,8 +94,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The oldest task that waits.
-    pub(super) fn head(&self) -> Option<TaskId> {
+    /// The task that is served next.
+    pub(super) fn head(&self) -> Option<Rank> {
         self.waiting.first().copied()
     }
 
@@ -78,7 +107,7 @@ impl Entry {
 
     /// Whether `task` waits here.
     #[cfg(any(test, feature = "sim"))]
-    pub(super) fn contains(&self, task: TaskId) -> bool {
+    pub(super) fn contains(&self, task: Rank) -> bool {
         self.waiting.contains(&task)
     }
 }
@@ -89,7 +118,7 @@ pub(super) struct Queues {
     entries: Slab<Entry>,
     keys: HashMap<Arc<Demand>, DemandKey, BuildHasherDefault<DefaultHasher>>,
     /// The head of each queue that is not empty.
-    heads: BTreeSet<(TaskId, DemandKey)>,
+    heads: BTreeSet<(Rank, DemandKey)>,
 }
 
 impl Queues {
@@ -139,17 +168,17 @@ impl Queues {
         self.entries[key.0].reserved = host;
     }
 
-    /// Puts a task into the queue of its demand, among the others by age.
-    pub(super) fn push(&mut self, key: DemandKey, task: TaskId) {
+    /// Puts a task into the queue of its demand, among the others by its rank.
+    pub(super) fn push(&mut self, key: DemandKey, task: Rank) {
         self.change(key, |waiting| waiting.insert(task));
     }
 
     /// Takes a task out of the queue of its demand.
-    pub(super) fn remove(&mut self, key: DemandKey, task: TaskId) {
+    pub(super) fn remove(&mut self, key: DemandKey, task: Rank) {
         self.change(key, |waiting| waiting.remove(&task));
     }
 
-    fn change(&mut self, key: DemandKey, change: impl FnOnce(&mut BTreeSet<TaskId>) -> bool) {
+    fn change(&mut self, key: DemandKey, change: impl FnOnce(&mut BTreeSet<Rank>) -> bool) {
         let entry = &mut self.entries[key.0];
         let before = entry.head();
         change(&mut entry.waiting);
@@ -164,13 +193,19 @@ impl Queues {
         }
     }
 
-    /// The oldest head behind `position`, or of all.
+    /// The first head behind `position`, or of all.
     pub(super) fn head_after(
         &self,
-        position: Option<(TaskId, DemandKey)>,
-    ) -> Option<(TaskId, DemandKey)> {
+        position: Option<(Rank, DemandKey)>,
+    ) -> Option<(Rank, DemandKey)> {
         let start = position.map_or(Bound::Unbounded, Bound::Excluded);
         self.heads.range((start, Bound::Unbounded)).next().copied()
+    }
+
+    /// Every task that waits, in no order.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = Rank> + '_ {
+        let entries = self.entries.iter();
+        entries.flat_map(|(_, entry)| entry.waiting.iter().copied())
     }
 
     /// Makes a new host known to every kind of demand.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::ids::{ClassId, HostId};
+use crate::ids::{AttemptId, ClassId, HostId};
 use crate::job::{Amounts, Exit, Needs, Work};
 
 /// A task that is to be run on some host.
@@ -15,6 +15,8 @@ pub struct TaskRequest {
     pub index: u64,
     /// What to run.
     pub work: Arc<Work>,
+    /// The attempt that spawned it, and that it ends with; `None` for the client's own tasks.
+    pub parent: Option<AttemptId>,
     /// Where it may run and what it takes there. A task that asks for no core takes one.
     pub needs: Needs,
     /// Which tasks need the same tool as this one.
@@ -129,6 +131,15 @@ pub enum SubmitError {
     NoHostLeft {
         /// What became of them.
         cause: String,
+    },
+    /// The attempt that spawned it has ended, was lost or is to be stopped.
+    #[error("the task that spawned it has ended")]
+    ParentGone,
+    /// It is nested too deep: a task that spawns itself without end would fill every host with processes that wait.
+    #[error("tasks are nested {limit} deep: does one of them spawn itself without end?")]
+    TooDeep {
+        /// The deepest that a task may be nested.
+        limit: u32,
     },
     /// The kernel takes no tasks any more.
     #[error("no task is accepted any more")]

@@ -10,7 +10,8 @@
 //!                     |                                |
 //!                     +--------------------------------+  when its agent is dead for certain
 //!
-//!   a placed attempt:   Sent ------> Running           Stop or Recall may be on its way in either
+//!   a placed attempt:   Sent ------> Running           Stop or Recall may be on its way in either;
+//!                                                      its licence: `licence.rs`
 //! ```
 //!
 //! The epoch rises whenever a task goes back to the queue, so that from then on nothing that an earlier attempt says
@@ -33,6 +34,10 @@ pub(super) struct Task {
     pub(super) index: u64,
     /// What to run.
     pub(super) work: Arc<Work>,
+    /// The task that spawned it and still wants it.
+    pub(super) parent: Option<TaskId>,
+    /// How deep it is nested; 0 for the client's own.
+    pub(super) depth: u32,
     /// What it takes.
     pub(super) amounts: Amounts,
     /// Which tasks need the same tool.
@@ -137,6 +142,13 @@ pub(super) enum Grant {
     Granted,
     /// It waits on the host behind others.
     Waiting,
+    /// It runs, but every microthread of it waits: they are free for others.
+    Lent,
+    /// It could go on, and waits for them.
+    Wanted {
+        /// Since when.
+        since: Time,
+    },
 }
 
 /// How far an attempt has come.
@@ -185,6 +197,13 @@ pub(super) enum StopCause {
         /// Its limit.
         after: Duration,
     },
+}
+
+impl Placed {
+    /// Whether it has lent its licence, and has not got it back.
+    pub(super) fn has_lent(&self) -> bool {
+        matches!(self.grant, Grant::Lent | Grant::Wanted { .. })
+    }
 }
 
 impl Task {

@@ -224,6 +224,8 @@ impl Inner {
         while let Some(action) = self.kernel.poll_action() {
             match action {
                 Action::Vm(command) => self.machine.submit(command),
+                // A command says nothing.
+                Action::Deliver { .. } => {}
                 Action::Emit(event) => {
                     log(&event, self.machine.hosts());
                     self.route(&event);

@@ -57,6 +57,22 @@ pub enum VmCommand {
         /// Which attempt.
         attempt: AttemptId,
     },
+    /// An attempt that was [lent](VmEvent::Lent) and [wanted](VmEvent::Wanted) has its licence back: it is polled again.
+    Resume {
+        /// Where.
+        host: HostId,
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// What the client's runtime tells an attempt that runs. Messages to one attempt keep their order.
+    Tell {
+        /// Where.
+        host: HostId,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What, at most [`CHUNK`](crate::wire::frame::CHUNK) bytes.
+        bytes: Bytes,
+    },
     /// So many bytes of an attempt's output were consumed.
     Credit {
         /// Where.
@@ -159,6 +175,31 @@ pub enum VmEvent {
         /// On which stream.
         stream: Stream,
         /// The bytes, at most [`CHUNK`](crate::wire::frame::CHUNK).
+        bytes: Bytes,
+    },
+    /// Every microthread of an attempt that runs is blocked in a wait of COS: its amounts are free for others. Its process
+    /// stays.
+    Lent {
+        /// Where.
+        host: HostId,
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// An attempt that was lent could go on. It does when it gets a [`VmCommand::Resume`].
+    Wanted {
+        /// Where.
+        host: HostId,
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// What an attempt that runs says to the client's runtime. Messages of one attempt keep their order, also among its
+    /// other events.
+    Told {
+        /// Where.
+        host: HostId,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What, at most [`CHUNK`](crate::wire::frame::CHUNK) bytes.
         bytes: Bytes,
     },
     /// An attempt has ended; all of its output came before.

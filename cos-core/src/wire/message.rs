@@ -66,6 +66,16 @@ pub enum ToAgent {
         /// Which attempt.
         attempt: AttemptId,
     },
+    /// An attempt that has [lent](FromAgent::Lent) its licence and [wanted](FromAgent::Wanted) it back has it again.
+    Resume {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// The client's runtime tells an attempt something; the words are the frame's payload.
+    Tell {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
     /// So many more bytes of output of this attempt may be sent, beyond the first [`OUTPUT_WINDOW`].
     Credit {
         /// Which attempt.
@@ -114,6 +124,21 @@ pub enum FromAgent {
         attempt: AttemptId,
         /// On which stream.
         stream: Stream,
+    },
+    /// Every microthread of an attempt that runs waits: what it takes is free. Its process stays.
+    Lent {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// An attempt that has lent its licence could go on.
+    Wanted {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// An attempt that runs says something to the client's runtime; the words are the frame's payload.
+    Told {
+        /// Which attempt.
+        attempt: AttemptId,
     },
     /// An attempt has ended. All of its output was sent before.
     Ended {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::event::RunEvent;
 use crate::ids::{AttemptId, ClassId, HostId, SlotId, TaskId};
 use crate::job::{AttemptResult, CommandJob, Exit, Needs, Outcome, Work};
@@ -21,6 +23,8 @@ pub(super) struct Bench {
     pub(super) commands: Vec<VmCommand>,
     /// Events that were not looked at yet.
     pub(super) events: Vec<RunEvent>,
+    /// Messages of tasks that were not looked at yet.
+    pub(super) delivered: Vec<(AttemptId, Bytes)>,
     /// The class of the tasks that are submitted next.
     pub(super) class: u32,
     work: Arc<Work>,
@@ -68,6 +72,7 @@ impl Bench {
             now: Time::from_boot(seconds(1000)),
             commands: Vec::new(),
             events: Vec::new(),
+            delivered: Vec::new(),
             class: 0,
             work: Arc::new(CommandJob::shell(1, "true").into()),
             next_index: 0,
@@ -107,6 +112,7 @@ impl Bench {
             match action {
                 Action::Vm(command) => self.commands.push(command),
                 Action::Emit(event) => self.events.push(event),
+                Action::Deliver { attempt, bytes } => self.delivered.push((attempt, bytes)),
             }
         }
     }
@@ -173,6 +179,7 @@ impl Bench {
         let request = TaskRequest {
             index: self.next_index,
             work: Arc::clone(&self.work),
+            parent: None,
             needs,
             class: ClassId(self.class),
             policy,

@@ -135,6 +135,7 @@ impl Nonsense {
         let request = TaskRequest {
             index: 0,
             work: Arc::new(CommandJob::shell(1, "true").into()),
+            parent: None,
             needs,
             class: ClassId(rng.u32(..2)),
             policy: TaskPolicy {

@@ -39,4 +39,7 @@ finds! {
     finds_that_load_is_ignored: IgnoresLoad,
     finds_that_drained_hosts_are_filled: FillsDrained,
     finds_that_cancelled_tasks_run_again: RevivesCancelled,
+    finds_that_lent_amounts_are_kept: KeepsLent,
+    finds_that_woken_tasks_are_forgotten: ForgetsWoken,
+    finds_that_orphans_are_left: LeavesOrphans,
 }

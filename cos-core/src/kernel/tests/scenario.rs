@@ -10,8 +10,11 @@ use crate::job::{Exit, Needs};
 use crate::kernel::{Prefetch, TaskPolicy, TimeLimit};
 use crate::vm::host::{FailureKind, HostSpec};
 use crate::vm::sim::{
-    HostPlan, JobEnd, JobPlan, LossKind, PlannedLoss, Sanity, Tool, Toolbox, Waits,
+    HostPlan, JobEnd, JobPlan, LossKind, PlannedLoss, Sanity, Step, Tool, Toolbox, Waits,
 };
+
+/// No scenario needs more tasks, nested ones included.
+const MOST_TASKS: usize = 200;
 
 /// What is simulated.
 pub(super) struct Scenario {
@@ -27,6 +30,8 @@ pub(super) struct Scenario {
 #[derive(Clone, Debug)]
 pub(super) struct Planned {
     pub(super) job: JobPlan,
+    /// Whether another task spawns it.
+    pub(super) nested: bool,
     pub(super) needs: Needs,
     pub(super) class: ClassId,
     pub(super) policy: TaskPolicy,
@@ -66,13 +71,15 @@ impl Scenario {
         }
         let style = Style {
             longest: [0.002, 60.0, 60.0][rng.usize(..3)],
+            nested: [0.0, 0.2, 0.6][rng.usize(..3)],
             waits: chance(rng, 0.5),
             mean: chance(rng, 0.7),
         };
-        let tasks: Vec<_> = (0..rng.usize(1..=40))
+        let mut tasks: Vec<_> = (0..rng.usize(1..=40))
             .map(|_| task(rng, &style, hosts.len()))
             .collect();
         let acts = acts(rng, &tasks, hosts.len());
+        nest(rng, &style, &mut tasks, hosts.len());
         let extra = host(rng, 5);
         Self {
             hosts,
@@ -206,6 +213,8 @@ fn host(rng: &mut Rng, n: u32) -> HostPlan {
 
 struct Style {
     longest: f64,
+    /// How likely a task is to spawn others.
+    nested: f64,
     waits: bool,
     mean: bool,
 }
@@ -240,6 +249,7 @@ fn task(rng: &mut Rng, style: &Style, hosts: usize) -> Planned {
         } else {
             Waits::Never
         },
+        then: Vec::new(),
     };
     let mut needs = Needs::cores(if chance(rng, 0.15) { rng.u32(2..=4) } else { 1 });
     if chance(rng, 0.1) {
@@ -256,6 +266,7 @@ fn task(rng: &mut Rng, style: &Style, hosts: usize) -> Planned {
     };
     Planned {
         job,
+        nested: false,
         needs,
         class: ClassId(u32::from(needs_tool)),
         policy: TaskPolicy {
@@ -268,6 +279,35 @@ fn task(rng: &mut Rng, style: &Style, hosts: usize) -> Planned {
             },
             ..TaskPolicy::default()
         },
+    }
+}
+
+/// Has some tasks spawn others, which may spawn others.
+fn nest(rng: &mut Rng, style: &Style, tasks: &mut Vec<Planned>, hosts: usize) {
+    let mut level = 0..tasks.len();
+    for _ in 0..rng.u32(1..=4) {
+        let next = tasks.len();
+        for parent in level {
+            let mut then = Vec::new();
+            while chance(rng, style.nested) && tasks.len() < MOST_TASKS {
+                let first = tasks.len();
+                for _ in 0..rng.u32(1..=3) {
+                    let mut child = task(rng, style, hosts);
+                    child.nested = true;
+                    tasks.push(child);
+                }
+                let children = (first..tasks.len()).map(|index| index as u64 + 1);
+                then.push(Step::Spawn(children.collect()));
+                if chance(rng, 0.3) {
+                    then.push(Step::Nap(between(rng, 0.000_2, style.longest)));
+                }
+                if chance(rng, 0.5) {
+                    then.push(Step::Compute(between(rng, 0.000_2, style.longest)));
+                }
+            }
+            tasks[parent].job.then = then;
+        }
+        level = next..tasks.len();
     }
 }
 

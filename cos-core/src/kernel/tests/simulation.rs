@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use super::scenario::{Act, Planned, Scenario};
 use crate::event::{AgainCause, RunEvent};
-use crate::ids::{HostId, TaskId};
+use crate::ids::{AttemptId, HostId, TaskId};
 use crate::job::{CommandJob, Exit, Outcome, TaskError};
 use crate::kernel::planted::Bug;
-use crate::kernel::{Action, Kernel, KernelConfig, TaskRequest};
+use crate::kernel::{Action, Kernel, KernelConfig, SubmitError, TaskRequest};
 use crate::time::Time;
 use crate::vm::VmCommand;
-use crate::vm::sim::{JobEnd, SimVm};
+use crate::vm::sim::{ChildEnded, JobEnd, SimVm, SpawnRequest};
 
 /// Seeds in a test without `COS_SIM_SEEDS`.
 const SEEDS: u64 = 1_000;
@@ -40,8 +40,14 @@ struct Simulation {
     drained: BTreeSet<HostId>,
     /// What may not be started any more.
     cancelled: BTreeSet<TaskId>,
+    /// From when on no task of the client's own may be started any more.
+    finishing: Option<Time>,
     /// When nothing at all may be started any more.
     stopped: Option<Time>,
+    /// Who spawned whom: the parent's attempt, and the child's job.
+    parents: BTreeMap<TaskId, (AttemptId, u64)>,
+    /// Attempts that are over.
+    over: BTreeSet<AttemptId>,
     /// Everything that the kernel asked for.
     trace: DefaultHasher,
 }
@@ -69,7 +75,10 @@ impl Simulation {
             outcomes: BTreeMap::new(),
             drained: BTreeSet::new(),
             cancelled: BTreeSet::new(),
+            finishing: None,
             stopped: None,
+            parents: BTreeMap::new(),
+            over: BTreeSet::new(),
             trace: DefaultHasher::new(),
         }
     }
@@ -146,23 +155,7 @@ impl Simulation {
     fn act(&mut self, act: Act) {
         match act {
             Act::Submit(index) => {
-                let Planned {
-                    needs,
-                    class,
-                    policy,
-                    ..
-                } = self.scenario.tasks[index].clone();
-                let request = TaskRequest {
-                    index: index as u64,
-                    work: Arc::new(CommandJob::shell(index as u64 + 1, "simulated").into()),
-                    needs,
-                    class,
-                    policy,
-                };
-                if let Ok(id) = self.kernel.submit(request, self.now) {
-                    self.accepted.insert(id, index);
-                    self.ids.insert(index, id);
-                }
+                let _ = self.submit(index, None);
             }
             Act::Cancel(index, grace) => {
                 if let Some(id) = self.ids.get(&index) {
@@ -180,11 +173,51 @@ impl Simulation {
             }
             Act::StopStarting => {
                 self.kernel.stop_starting(self.now);
-                self.stopped = Some(self.now);
+                self.finishing = Some(self.now);
             }
             Act::DisconnectAll => {
                 self.stopped = Some(self.now);
                 self.kernel.disconnect_all(Duration::from_secs(1), self.now);
+            }
+        }
+    }
+
+    fn submit(&mut self, index: usize, parent: Option<AttemptId>) -> Result<TaskId, SubmitError> {
+        let Planned {
+            needs,
+            class,
+            policy,
+            ..
+        } = self.scenario.tasks[index].clone();
+        let request = TaskRequest {
+            index: index as u64,
+            work: Arc::new(CommandJob::shell(index as u64 + 1, "simulated").into()),
+            parent,
+            needs,
+            class,
+            policy,
+        };
+        let id = self.kernel.submit(request, self.now)?;
+        self.accepted.insert(id, index);
+        self.ids.insert(index, id);
+        Ok(id)
+    }
+
+    /// A task asks its spawner to run another.
+    fn spawn(&mut self, attempt: AttemptId, request: SpawnRequest) {
+        assert!(
+            !self.over.contains(&attempt),
+            "{attempt} spawns and is over"
+        );
+        let SpawnRequest(sequence) = request;
+        let index = usize::try_from(sequence).expect("a small number") - 1;
+        match self.submit(index, Some(attempt)) {
+            Ok(id) => {
+                self.parents.insert(id, (attempt, sequence));
+            }
+            Err(SubmitError::ParentGone) => {}
+            Err(_) => {
+                self.kernel.tell(attempt, ChildEnded(sequence).to_bytes());
             }
         }
     }
@@ -204,6 +237,9 @@ impl Simulation {
                     self.vm.submit(command, self.now);
                 }
                 Action::Emit(event) => self.observe(event),
+                Action::Deliver { attempt, bytes } => {
+                    self.spawn(attempt, SpawnRequest::from_bytes(&bytes));
+                }
             }
         }
     }
@@ -219,10 +255,22 @@ impl Simulation {
                 "{attempt} was cancelled"
             );
             assert_eq!(self.stopped, None, "{attempt} starts after all");
+            match self.parents.get(&attempt.task) {
+                None => assert_eq!(self.finishing, None, "{attempt} starts after all"),
+                Some((parent, _)) => {
+                    assert!(
+                        !self.over.contains(parent),
+                        "{attempt} starts without {parent}"
+                    );
+                }
+            }
         }
     }
 
     fn observe(&mut self, event: RunEvent) {
+        if let RunEvent::TaskAgain { attempt, .. } = event {
+            self.over.insert(attempt);
+        }
         match event {
             RunEvent::TaskAgain {
                 attempt,
@@ -245,6 +293,10 @@ impl Simulation {
                     let exit = end.command().map(|end| end.exit);
                     assert_eq!(exit, Some(Exit::Code(0)));
                     assert_eq!(self.vm.end_of(attempt), exit, "{attempt} succeeded");
+                }
+                self.over.extend(attempt);
+                if let Some((parent, sequence)) = self.parents.get(&task) {
+                    self.kernel.tell(*parent, ChildEnded(*sequence).to_bytes());
                 }
                 let twice = self.outcomes.insert(task, (tries, outcome));
                 assert!(twice.is_none(), "task {task} has a second outcome");
@@ -279,6 +331,8 @@ impl Simulation {
             }
             let excused = match outcome {
                 Ok(_) => true,
+                // Its parent was lost, or failed, or was cancelled.
+                Err(TaskError::Cancelled { .. }) => task.nested,
                 Err(TaskError::CommandFailed { end, .. }) if end.exit == Exit::NOT_FOUND => {
                     self.scenario.has_pretender(index)
                 }

@@ -101,6 +101,8 @@ impl VmCommand {
             | Self::Start { host, .. }
             | Self::Stop { host, .. }
             | Self::Recall { host, .. }
+            | Self::Resume { host, .. }
+            | Self::Tell { host, .. }
             | Self::Credit { host, .. }
             | Self::Disconnect { host, .. } => *host,
         }
@@ -122,6 +124,9 @@ impl VmEvent {
             | Self::RoundTrip { host, .. }
             | Self::Started { host, .. }
             | Self::Output { host, .. }
+            | Self::Lent { host, .. }
+            | Self::Wanted { host, .. }
+            | Self::Told { host, .. }
             | Self::Ended { host, .. }
             | Self::Returned { host, .. } => *host,
         }

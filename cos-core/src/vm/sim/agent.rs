@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::plan::{JobEnd, LossKind, Sanity, Tool, Toolbox, Waits, end};
+use super::program::{Doing, Progress};
 use super::{Connection, Happening, LATEST, SimVm};
 use crate::ids::{AttemptId, HostId, SlotId};
 use crate::job::{Amounts, AttemptResult, Exit, Stream, Work};
@@ -21,7 +22,7 @@ const CHUNK: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Agent {
     pub(super) link: Link,
-    free: Amounts,
+    pub(super) free: Amounts,
     total: Amounts,
     queue: VecDeque<Waiting>,
     running: BTreeMap<AttemptId, Run>,
@@ -43,13 +44,13 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-struct Run {
-    amounts: Amounts,
+pub(super) struct Run {
+    pub(super) amounts: Amounts,
     slot: SlotId,
     began: Time,
     /// What comes of it when it has computed and written all.
     result: RunResult,
-    computed: bool,
+    pub(super) progress: Progress,
     /// Bytes still to be written, and how many may be sent now.
     output: u64,
     window: u64,
@@ -94,12 +95,22 @@ impl Agent {
 }
 
 impl SimVm {
-    fn agent(&mut self, host: HostId, connection: Connection) -> Option<&mut Agent> {
+    pub(super) fn agent(&mut self, host: HostId, connection: Connection) -> Option<&mut Agent> {
         self.hosts[host.0 as usize].agents.get_mut(&connection)
     }
 
+    /// An attempt that runs.
+    pub(super) fn run_of(
+        &mut self,
+        host: HostId,
+        connection: Connection,
+        attempt: AttemptId,
+    ) -> Option<&mut Run> {
+        self.agent(host, connection)?.running.get_mut(&attempt)
+    }
+
     /// An agent says something: it reaches the client while the link is whole, and else perhaps much later.
-    fn say(&mut self, host: HostId, connection: Connection, event: VmEvent, now: Time) {
+    pub(super) fn say(&mut self, host: HostId, connection: Connection, event: VmEvent, now: Time) {
         let row = &self.hosts[host.0 as usize];
         let Some(agent) = row.agents.get(&connection) else {
             return;
@@ -170,6 +181,10 @@ impl SimVm {
                     self.schedule(at, Happening::Stopped(host, connection, attempt));
                 }
             }
+            VmCommand::Resume { attempt, .. } => self.resumed(host, connection, attempt, now),
+            VmCommand::Tell { attempt, bytes, .. } => {
+                self.hear(host, connection, attempt, &bytes, now);
+            }
             VmCommand::Credit { attempt, bytes, .. } => {
                 if let Some(run) = agent.running.get_mut(&attempt) {
                     run.window += bytes;
@@ -205,7 +220,7 @@ impl SimVm {
     }
 
     /// Starts attempts in the order of arrival while their amounts are free.
-    fn start_what_fits(&mut self, host: HostId, connection: Connection, now: Time) {
+    pub(super) fn start_what_fits(&mut self, host: HostId, connection: Connection, now: Time) {
         while let Some(agent) = self.agent(host, connection)
             && let Some(next) = agent.queue.front()
             && let Some(free) = agent.free.checked_sub(next.amounts)
@@ -227,7 +242,7 @@ impl SimVm {
             let plan = &self.hosts[host.0 as usize].plan;
             (plan.sanity, plan.tool, plan.slot_deaths)
         };
-        let plan = self.job(sequence(&work)).clone();
+        let mut plan = self.job(sequence(&work)).clone();
         if sanity == Sanity::StartsNone {
             if let Some(agent) = self.agent(host, connection) {
                 agent.free = agent.free.plus(amounts);
@@ -241,12 +256,23 @@ impl SimVm {
             earlier, None,
             "{attempt} runs elsewhere while {host} starts it"
         );
+        self.most_alive = self.most_alive.max(self.running.len());
         let blink = Duration::from_millis(1);
         let (duration, result) = match (sanity, plan.end) {
             _ if tool == Toolbox::Lacking && plan.tool == Tool::Needed => {
+                plan.then.clear();
                 (Some(blink), RunResult::Exit(Exit::NOT_FOUND))
             }
-            (Sanity::FailsAll, _) => (Some(blink), RunResult::Exit(Exit::Code(1))),
+            (Sanity::FailsAll, _) => {
+                plan.then.clear();
+                (Some(blink), RunResult::Exit(Exit::Code(1)))
+            }
+            _ if self.rng.f64() < slot_deaths && !plan.then.is_empty() => {
+                let after = self.plan_death(plan.duration);
+                let death = Happening::SlotDies(host, connection, attempt);
+                self.schedule(now + after, death);
+                (Some(plan.duration), RunResult::SlotDies)
+            }
             _ if self.rng.f64() < slot_deaths => {
                 let share = self.rng.f64();
                 (Some(plan.duration.mul_f64(share)), RunResult::SlotDies)
@@ -274,7 +300,7 @@ impl SimVm {
                 slot,
                 began: now,
                 result,
-                computed: false,
+                progress: Progress::new(&plan.then),
                 output: plan.output,
                 window: OUTPUT_WINDOW,
             },
@@ -325,10 +351,7 @@ impl SimVm {
         attempt: AttemptId,
         now: Time,
     ) {
-        if let Some(agent) = self.agent(host, connection)
-            && let Some(run) = agent.running.get_mut(&attempt)
-        {
-            run.computed = true;
+        if self.next_step(host, connection, attempt, now) {
             self.end_if_done(host, connection, attempt, now);
         }
     }
@@ -336,7 +359,7 @@ impl SimVm {
     fn end_if_done(&mut self, host: HostId, connection: Connection, attempt: AttemptId, now: Time) {
         let done = self.agent(host, connection).is_some_and(|agent| {
             let run = agent.running.get(&attempt);
-            run.is_some_and(|run| run.computed && run.output == 0)
+            run.is_some_and(|run| run.progress.doing == Doing::Done && run.output == 0)
         });
         if !done {
             return;
@@ -373,16 +396,23 @@ impl SimVm {
         }
     }
 
-    fn remove(&mut self, host: HostId, connection: Connection, attempt: AttemptId) -> Option<Run> {
+    pub(super) fn remove(
+        &mut self,
+        host: HostId,
+        connection: Connection,
+        attempt: AttemptId,
+    ) -> Option<Run> {
         let agent = self.agent(host, connection)?;
         let run = agent.running.remove(&attempt)?;
-        agent.free = agent.free.plus(run.amounts);
+        if run.progress.holds_licence() {
+            agent.free = agent.free.plus(run.amounts);
+        }
         assert!(agent.free.fits(agent.total));
         self.running.remove(&attempt.task);
         Some(run)
     }
 
-    fn say_ended(
+    pub(super) fn say_ended(
         &mut self,
         host: HostId,
         connection: Connection,

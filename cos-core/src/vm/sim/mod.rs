@@ -6,16 +6,18 @@
 //!
 //! It also watches. A kernel that breaks a promise to its machine ends in a panic that says so: an attempt sent twice or to
 //! a host that is not up, a host connected again that was to be left alone, a task that runs in two places at the
-//! same time, an attempt sent to wait that must not, a tool asked for where it is known to be missing, a task put upon
+//! same time, more of them than their host has room for, an attempt sent to wait that must not, a tool asked for where it is known to be missing, a task put upon
 //! people who need their machine.
 //!
 //! ```text
-//!   plan.rs    what hosts and jobs do          agent.rs   what a simulated agent does with attempts
-//!   view.rs    what the client knows of hosts   mod.rs    the calendar, the links to agents, the promises
+//!   plan.rs     what hosts and jobs do          agent.rs   what a simulated agent does with attempts
+//!   program.rs  tasks that spawn and wait        view.rs    what the client knows of hosts
+//!   mod.rs      the calendar, the links to agents, the promises
 //! ```
 
 mod agent;
 pub(crate) mod plan;
+mod program;
 mod view;
 
 use std::collections::BTreeMap;
@@ -28,7 +30,10 @@ use crate::time::Time;
 use crate::vm::host::{HostFailure, HostLoss, HostSpec, Stage};
 use crate::vm::{VmCommand, VmEvent};
 use agent::{Agent, Link};
-pub use plan::{HostPlan, JobEnd, JobPlan, LossKind, PlannedLoss, Sanity, Tool, Toolbox, Waits};
+pub use plan::{
+    HostPlan, JobEnd, JobPlan, LossKind, PlannedLoss, Sanity, Step, Tool, Toolbox, Waits,
+};
+pub use program::{ChildEnded, SpawnRequest};
 use view::{SimHost, View};
 
 /// How long a silent host is waited for.
@@ -53,6 +58,8 @@ pub struct SimVm {
     sent: BTreeMap<AttemptId, u64>,
     /// Where each running task runs.
     running: BTreeMap<TaskId, (HostId, Connection)>,
+    /// The most that ran at one moment, those that had lent their licence included.
+    most_alive: usize,
     /// How attempts ended that ended by themselves.
     ends: BTreeMap<AttemptId, Exit>,
 }
@@ -72,6 +79,10 @@ enum Happening {
     Computed(HostId, Connection, AttemptId),
     /// A job that was told to stop is gone.
     Stopped(HostId, Connection, AttemptId),
+    /// What a job waited for has happened.
+    Woken(HostId, Connection, AttemptId),
+    /// A slot dies under a job.
+    SlotDies(HostId, Connection, AttemptId),
     /// The connection or the agent ends.
     Strike(HostId, Connection, LossKind),
     /// The lease of an agent that was cut off ends.
@@ -89,6 +100,7 @@ impl SimVm {
             serial: 0,
             sent: BTreeMap::new(),
             running: BTreeMap::new(),
+            most_alive: 0,
             ends: BTreeMap::new(),
         }
     }
@@ -111,6 +123,11 @@ impl SimVm {
     /// How an attempt ended that ended by itself; what a kernel reports as a success must be one here.
     pub fn end_of(&self, attempt: AttemptId) -> Option<Exit> {
         self.ends.get(&attempt).copied()
+    }
+
+    /// The most jobs that were alive at one moment: that ran, or had lent their licence.
+    pub fn most_alive(&self) -> usize {
+        self.most_alive
     }
 
     /// How many jobs run at this moment.
@@ -180,6 +197,8 @@ impl SimVm {
             }
             VmCommand::Stop { host, .. }
             | VmCommand::Recall { host, .. }
+            | VmCommand::Resume { host, .. }
+            | VmCommand::Tell { host, .. }
             | VmCommand::Credit { host, .. } => self.send_command(*host, command, now),
         }
     }
@@ -204,6 +223,12 @@ impl SimVm {
                 }
                 Happening::Stopped(host, connection, attempt) => {
                     self.stopped(host, connection, attempt, at);
+                }
+                Happening::Woken(host, connection, attempt) => {
+                    self.woken(host, connection, attempt, at);
+                }
+                Happening::SlotDies(host, connection, attempt) => {
+                    self.slot_dies(host, connection, attempt, at);
                 }
                 Happening::Strike(host, connection, kind) => {
                     self.strike(host, connection, kind, at);

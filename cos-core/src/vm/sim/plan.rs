@@ -137,6 +137,19 @@ pub struct JobPlan {
     pub tool: Tool,
     /// Whether it may wait on a host.
     pub waits: Waits,
+    /// What it does after that, before it ends.
+    pub then: Vec<Step>,
+}
+
+/// A part of what a job does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// It computes for so long.
+    Compute(Duration),
+    /// It spawns the jobs with these sequence numbers and waits for all of them.
+    Spawn(Vec<u64>),
+    /// It waits for something that happens after so long.
+    Nap(Duration),
 }
 
 impl JobPlan {
@@ -149,6 +162,7 @@ impl JobPlan {
             output: 0,
             tool: Tool::NotNeeded,
             waits: Waits::Never,
+            then: Vec::new(),
         }
     }
 }

@@ -160,6 +160,9 @@ impl Agent {
                     self.session.say(FromAgent::Returned { attempt }, &[]);
                 }
             }
+            ToAgent::Resume { .. } => return Err(protocol("a licence that nobody wanted")),
+            // A command does not listen.
+            ToAgent::Tell { .. } => {}
             ToAgent::Credit { attempt, bytes } => {
                 if let Phase::Working(work) | Phase::Closing(work, _) = &mut self.phase {
                     work.tell(attempt, &ToSlot::Credit { attempt, bytes });

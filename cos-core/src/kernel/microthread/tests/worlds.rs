@@ -108,7 +108,7 @@ impl Lab {
                         });
                     }
                 }
-                Action::Emit(_) => {}
+                Action::Emit(_) | Action::Deliver { .. } => {}
             }
         }
     }
@@ -128,6 +128,7 @@ impl World for Lab {
         let request = TaskRequest {
             index: self.jobs,
             work: Arc::new(CommandJob::shell(self.jobs + 1, "simulated").into()),
+            parent: None,
             needs,
             class: ClassId(0),
             policy: TaskPolicy::default(),

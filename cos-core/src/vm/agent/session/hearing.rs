@@ -74,6 +74,13 @@ impl Session<'_> {
                     slot,
                 });
             }
+            FromAgent::Lent { attempt } => self.emit(VmEvent::Lent { host, attempt }),
+            FromAgent::Wanted { attempt } => self.emit(VmEvent::Wanted { host, attempt }),
+            FromAgent::Told { attempt } => self.emit(VmEvent::Told {
+                host,
+                attempt,
+                bytes: payload,
+            }),
             FromAgent::Output { attempt, stream } => self.output(attempt, stream, payload)?,
             FromAgent::Ended { attempt, result } => {
                 self.windows.remove(&attempt);

@@ -43,6 +43,11 @@ impl Session<'_> {
             }
             VmCommand::Stop { attempt, grace, .. } => self.say(ToAgent::Stop { attempt, grace }),
             VmCommand::Recall { attempt, .. } => self.say(ToAgent::Recall { attempt }),
+            VmCommand::Resume { attempt, .. } => self.say(ToAgent::Resume { attempt }),
+            VmCommand::Tell { attempt, bytes, .. } => self
+                .link
+                .push(ToAgent::Tell { attempt }, &bytes, &mut self.out)
+                .map_err(protocol),
             VmCommand::Credit { attempt, bytes, .. } => self.credit(attempt, bytes),
             VmCommand::Disconnect { .. } if matches!(self.phase, Phase::Closing { .. }) => Ok(()),
             VmCommand::Disconnect { grace, .. } => {
