@@ -4,70 +4,35 @@ use std::time::Duration;
 
 use cos_testlab::FaultPlan;
 
-use crate::support::{Fixture, Running, sorted_lines, sorted_numbers};
+use crate::support::{Fixture, Gated};
 
-/// How many jobs a run has.
-const JOBS: u32 = 12;
-
-/// A run whose jobs, the first ones excepted, end only when [`release`] lets them; some run on each host.
-fn start(fixture: &Fixture) -> Running<'_> {
-    let numbers: Vec<String> = (1..=JOBS).map(|number| number.to_string()).collect();
-    let gate = fixture.lab.directory().join("gate");
-    let command = format!(
-        "test {{}} -le 2 || until [ -e {} ]; do sleep 0.05; done; echo {{}}",
-        gate.display()
-    );
-    let mut cos = fixture.run(&[&command, ":::"]).args(&numbers).start();
-    cos.wait_for_lines(2);
-    for host in &fixture.hosts {
-        cos.wait_for("a running job", |_| {
-            let processes = host.processes();
-            processes
-                .iter()
-                .any(|process| process.command_line.starts_with("/bin/sh -c test"))
-        });
-    }
-    cos
-}
-
-fn release(fixture: &Fixture) {
-    std::fs::write(fixture.lab.directory().join("gate"), "").unwrap();
-}
-
-fn assert_all_done(fixture: &Fixture, cos: Running<'_>) -> crate::support::Ran {
-    let ran = cos.end().exited(0);
-    assert_eq!(
-        sorted_lines(&ran.stdout),
-        sorted_numbers(1, JOBS),
-        "{}",
-        ran.story()
-    );
-    let log = fixture.latest_run().job_log();
-    log.has_each_once(1, u64::from(JOBS));
-    ran
+/// A run of which some jobs run on each host.
+fn start(fixture: &Fixture) -> Gated<'_> {
+    let hosts: Vec<&str> = fixture.hosts.iter().map(|host| host.name()).collect();
+    Gated::start(fixture, 12, 2, &hosts)
 }
 
 #[test]
 fn a_host_that_falls_silent_is_given_up_when_its_lease_has_ended() {
     let fixture = Fixture::of(2).default_line("lease = \"10s\"");
     let proxy = fixture.host("ws02").through(FaultPlan::new()).unwrap();
-    let mut cos = start(&fixture);
+    let mut run = start(&fixture);
     proxy.blackhole();
-    release(&fixture);
-    cos.wait_for_stderr("ws02: ");
-    assert_all_done(&fixture, cos).said("requeued");
+    run.open();
+    run.cos.wait_for_stderr("ws02: ");
+    run.end().said("requeued");
 }
 
 #[test]
 fn a_line_that_stalls_for_less_than_the_lease_loses_nothing() {
     let fixture = Fixture::of(2);
     let proxy = fixture.host("ws02").through(FaultPlan::new()).unwrap();
-    let cos = start(&fixture);
+    let run = start(&fixture);
     proxy.stall();
     std::thread::sleep(Duration::from_secs(3));
-    release(&fixture);
+    run.open();
     proxy.resume();
-    let ran = assert_all_done(&fixture, cos).never_said("requeued");
+    let ran = run.end().never_said("requeued");
     assert_eq!(fixture.host("ws02").connections(), 1, "{}", ran.story());
 }
 
@@ -75,11 +40,11 @@ fn a_line_that_stalls_for_less_than_the_lease_loses_nothing() {
 fn a_line_that_is_reset_is_made_again() {
     let fixture = Fixture::of(1);
     let proxy = fixture.host("ws01").through(FaultPlan::new()).unwrap();
-    let mut cos = start(&fixture);
+    let mut run = start(&fixture);
     proxy.reset();
-    cos.wait_for_stderr("ws01: ");
-    release(&fixture);
-    assert_all_done(&fixture, cos);
+    run.cos.wait_for_stderr("ws01: ");
+    run.open();
+    run.end();
     assert_eq!(fixture.host("ws01").connections(), 2);
 }
 

@@ -1,5 +1,7 @@
 //! Ctrl-C once, twice and thrice, SIGTERM and SIGHUP, sent as a terminal sends them: to the whole process group.
 
+use std::time::{Duration, Instant};
+
 use cos_testlab::HostProcess;
 use rustix::process::Signal;
 
@@ -73,6 +75,38 @@ fn the_second_interrupt_ends_running_jobs() {
     }
     cos.signal(Signal::INT);
     cos.end().exited(130);
+}
+
+/// Ended jobs get TERM and a second later KILL, and are promised to be gone a second after that.
+#[test]
+fn two_seconds_after_the_second_interrupt_no_process_is_left() {
+    let fixture = Fixture::of(2);
+    let mut cos = start_stubborn(&fixture);
+    cos.signal(Signal::INT);
+    cos.wait_for_stderr("finishing 4");
+    cos.signal(Signal::INT);
+    let since = Instant::now();
+    for host in &fixture.hosts {
+        host.wait_for_no_processes(DEADLINE).unwrap();
+    }
+    let took = since.elapsed();
+    let ran = cos.end().exited(130);
+    // It is promised of a machine that has time for it: where three want to run on each core, all takes three times as
+    // long.
+    let wanting = wanting_per_core();
+    let wanted = Duration::from_secs(2).mul_f64(wanting);
+    println!("all gone after {took:?}, while {wanting:.1} tasks wanted each core");
+    assert!(took < wanted, "{took:?}, not {wanted:?}: {}", ran.story());
+}
+
+/// How many tasks of this machine want to run, for each of its cores; at least 1.
+fn wanting_per_core() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    let mut fields = load.split([' ', '/']);
+    let average: f64 = fields.next().unwrap().parse().unwrap();
+    let now: f64 = fields.nth(2).unwrap().parse().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    (average.max(now) / cores as f64).max(1.0)
 }
 
 #[test]

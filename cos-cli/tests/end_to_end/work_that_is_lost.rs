@@ -4,57 +4,14 @@
 use cos_testlab::TestHost;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{DEADLINE, Fixture, Ran, Running, sorted_lines, sorted_numbers};
+use crate::support::{DEADLINE, Fixture, Gated, Running, all_done, sorted_lines, sorted_numbers};
 
 /// How many jobs a run has that loses a host.
 const JOBS: u32 = 40;
 
-/// Starts a run of [`JOBS`] jobs that print their numbers, and waits until some are done and `host` runs others, which
-/// do not end before [`release`].
-fn start<'a>(fixture: &'a Fixture, host: &TestHost) -> Running<'a> {
-    let numbers: Vec<String> = (1..=JOBS).map(|number| number.to_string()).collect();
-    let gate = gate(fixture);
-    let gate = gate.display();
-    let command = format!("test {{}} -le 4 || until [ -e {gate} ]; do sleep 0.05; done; echo {{}}");
-    let mut cos = fixture.run(&[&command, ":::"]).args(&numbers).start();
-    cos.wait_for_lines(4);
-    cos.wait_for("a running job", |_| {
-        let processes = host.processes();
-        processes
-            .iter()
-            .any(|process| process.command_line.starts_with("/bin/sh -c test"))
-    });
-    cos
-}
-
-/// Lets jobs end.
-fn release(fixture: &Fixture) {
-    std::fs::write(gate(fixture), "").unwrap();
-}
-
-/// The file that jobs wait for.
-fn gate(fixture: &Fixture) -> std::path::PathBuf {
-    fixture.lab.directory().join("gate")
-}
-
-/// Every job is done, once.
-fn assert_all_done(fixture: &Fixture, ran: Ran) -> Ran {
-    let ran = ran.exited(0);
-    assert_eq!(
-        sorted_lines(&ran.stdout),
-        sorted_numbers(1, JOBS),
-        "{}",
-        ran.story()
-    );
-    let log = fixture.latest_run().job_log();
-    log.has_each_once(1, u64::from(JOBS));
-    assert!(
-        log.lines
-            .iter()
-            .all(|line| line.exit == 0 && line.signal == 0),
-        "{log:#?}"
-    );
-    ran
+/// A run of [`JOBS`] jobs, some of which run on `host`.
+fn start<'a>(fixture: &'a Fixture, host: &TestHost) -> Gated<'a> {
+    Gated::start(fixture, JOBS, 4, &[host.name()])
 }
 
 /// The process of this name on a host.
@@ -69,23 +26,23 @@ fn process(host: &TestHost, name: &str) -> Pid {
 fn a_host_that_dies_in_mid_run() {
     let fixture = Fixture::of(3);
     let host = fixture.host("ws02");
-    let cos = start(&fixture, host);
+    let run = start(&fixture, host);
     host.kill().unwrap();
-    release(&fixture);
+    run.open();
     // A machine that has died cannot clean its disk.
-    let ran = cos.end_unchecked();
+    let ran = run.cos.end_unchecked();
     std::fs::remove_dir_all(host.root()).unwrap();
     fixture.assert_nothing_left(&ran);
-    assert_all_done(&fixture, ran).said("ws02");
+    all_done(&fixture, JOBS, ran).said("ws02");
 }
 
 #[test]
 fn the_last_host_that_dies_ends_the_run() {
     let fixture = Fixture::of(1);
     let host = fixture.host("ws01");
-    let cos = start(&fixture, host);
+    let run = start(&fixture, host);
     host.kill().unwrap();
-    let ran = cos.end_unchecked();
+    let ran = run.cos.end_unchecked();
     std::fs::remove_dir_all(host.root()).unwrap();
     fixture.assert_nothing_left(&ran);
     let ran = ran.exited(3).said("ws01");
@@ -103,22 +60,20 @@ fn the_last_host_that_dies_ends_the_run() {
 fn an_agent_that_is_killed() {
     let fixture = Fixture::of(2);
     let host = fixture.host("ws02");
-    let cos = start(&fixture, host);
+    let run = start(&fixture, host);
     kill_process(process(host, "cos-agent"), Signal::KILL).unwrap();
-    release(&fixture);
-    assert_all_done(&fixture, cos.end())
-        .said("ws02")
-        .said("the agent died");
+    run.open();
+    run.end().said("ws02").said("the agent died");
 }
 
 #[test]
 fn an_agent_that_the_administrator_ends() {
     let fixture = Fixture::of(2);
     let host = fixture.host("ws02");
-    let cos = start(&fixture, host);
+    let run = start(&fixture, host);
     kill_process(process(host, "cos-agent"), Signal::TERM).unwrap();
-    release(&fixture);
-    let ran = assert_all_done(&fixture, cos.end());
+    run.open();
+    let ran = run.end();
     ran.said("ws02")
         .said("stopped there by SIGTERM")
         .never_said("crash");
@@ -129,10 +84,10 @@ fn an_agent_that_the_administrator_ends() {
 fn a_slot_that_is_killed() {
     let fixture = Fixture::of(1);
     let host = fixture.host("ws01");
-    let cos = start(&fixture, host);
+    let run = start(&fixture, host);
     kill_process(process(host, "cos-slot"), Signal::KILL).unwrap();
-    release(&fixture);
-    assert_all_done(&fixture, cos.end());
+    run.open();
+    run.end();
     assert_eq!(host.connections(), 1, "the host was not lost");
 }
 
@@ -140,10 +95,10 @@ fn a_slot_that_is_killed() {
 fn a_connection_that_is_cut() {
     let fixture = Fixture::of(2);
     let host = fixture.host("ws02");
-    let cos = start(&fixture, host);
+    let run = start(&fixture, host);
     host.drop_connections();
-    release(&fixture);
-    assert_all_done(&fixture, cos.end()).said("ws02");
+    run.open();
+    run.end().said("ws02");
 }
 
 #[test]

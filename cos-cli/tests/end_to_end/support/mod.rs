@@ -2,6 +2,7 @@
 
 mod cos;
 mod fixture;
+mod gated;
 mod leftovers;
 mod records;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub(crate) use cos::{Cos, Ran, Running};
 pub(crate) use fixture::Fixture;
+pub(crate) use gated::{Gated, all_done};
 pub(crate) use records::{JobLine, JobLog, RunDirectory, events};
 
 /// Within this time everything happens that is waited for. Generous: it is for a machine that does many other things.
