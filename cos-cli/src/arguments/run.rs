@@ -26,10 +26,9 @@ Replacement strings, quoted for the shell:
   {}  the argument             {#}    the job's number
   {.} without its extension    {%}    the slot's number
   {/} its last component       {2}    the second argument, {-1} the last one
-  {//} its directory           {2/.}  these can be joined
-  {/.} last component without  {name} a column of --header :
-       its extension            {m}    the path as the job's host sees it,
-                                       {m.} {2m//} and so on as well
+  {//} its directory           {m}    the path as the job's host sees it
+  {/.} last component without  {2m/.} these can be joined
+       its extension           {name} a column of --header :
 
 Every flag can also be set in the environment: --slots 4 is COS_SLOTS=4."
 )]
