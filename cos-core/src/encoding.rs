@@ -27,7 +27,7 @@ pub enum EncodingError {
     /// The value cannot be encoded; the caller's type is at fault.
     #[error("cannot encode: {0}")]
     Encode(#[source] bincode::error::EncodeError),
-    /// The encoded value would be longer than [`VALUE_LIMIT`].
+    /// What a typed task takes or gives is longer than [`VALUE_LIMIT`].
     #[error(
         "{bytes} bytes encoded, and at most 64 MiB are taken: put it into a file and pass its path"
     )]
@@ -62,27 +62,6 @@ pub fn encode_into<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<(), 
     }
 }
 
-/// Encodes arguments or a value of a typed task.
-///
-/// # Errors
-/// [`EncodingError::Encode`] when the value's `Serialize` fails, [`EncodingError::TooLarge`] beyond [`VALUE_LIMIT`].
-pub fn encode_value<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodingError> {
-    let mut buffer = Vec::new();
-    encode_into(value, &mut buffer)?;
-    match buffer.len() {
-        bytes if bytes > VALUE_LIMIT => Err(EncodingError::TooLarge { bytes }),
-        _ => Ok(buffer),
-    }
-}
-
-/// Reads what [`encode_value`] wrote: at most [`VALUE_LIMIT`] bytes are allocated.
-///
-/// # Errors
-/// [`EncodingError::Decode`] or [`EncodingError::LeftOver`].
-pub fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
-    decode_with::<T, VALUE_LIMIT>(bytes)
-}
-
 /// Reads a message header: at most [`HEADER_LIMIT`] bytes are allocated, and `bytes` must hold nothing else.
 ///
 /// # Errors
@@ -97,6 +76,47 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
 /// [`EncodingError::Decode`] or [`EncodingError::LeftOver`].
 pub fn decode_large<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
     decode_with::<T, LARGE_LIMIT>(bytes)
+}
+
+/// Reads the arguments or the value of a typed task, at most [`VALUE_LIMIT`] bytes, and says how many bytes it took.
+///
+/// # Errors
+/// [`EncodingError::Decode`].
+pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), EncodingError> {
+    let config = bincode::config::standard().with_limit::<VALUE_LIMIT>();
+    bincode::serde::decode_from_slice(bytes, config).map_err(EncodingError::Decode)
+}
+
+/// Where in `bytes` a value of type `T` stops to be one: how many bytes were read before the error. To be asked after
+/// [`decode_prefix`] has failed.
+pub fn offset_of_error<T: DeserializeOwned>(bytes: &[u8]) -> usize {
+    let config = bincode::config::standard().with_limit::<VALUE_LIMIT>();
+    let mut reader = Counted { bytes, read: 0 };
+    // That it fails is known.
+    let _ = bincode::serde::decode_from_reader::<T, _, _>(&mut reader, config);
+    reader.read
+}
+
+/// Counts what is read.
+struct Counted<'a> {
+    bytes: &'a [u8],
+    read: usize,
+}
+
+impl bincode::de::read::Reader for &mut Counted<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<(), bincode::error::DecodeError> {
+        let rest = &self.bytes[self.read..];
+        match rest.get(..into.len()) {
+            Some(bytes) => {
+                into.copy_from_slice(bytes);
+                self.read += into.len();
+                Ok(())
+            }
+            None => Err(bincode::error::DecodeError::UnexpectedEnd {
+                additional: into.len() - rest.len(),
+            }),
+        }
+    }
 }
 
 fn decode_with<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T, EncodingError> {
@@ -131,6 +151,19 @@ mod tests {
             decode::<String>(&bytes),
             Err(EncodingError::Decode(_))
         ));
+    }
+
+    #[test]
+    fn an_error_has_its_place() {
+        let mut bytes = Vec::new();
+        encode_into(&("ws03", 300_u64), &mut bytes).unwrap();
+        // The second value is cut off after its first byte.
+        bytes.truncate(6);
+        assert!(decode_prefix::<(String, u64)>(&bytes).is_err());
+        assert_eq!(offset_of_error::<(String, u64)>(&bytes), 6);
+        // No value of a bool.
+        assert!(decode_prefix::<(u8, bool)>(&[9, 9, 9]).is_err());
+        assert_eq!(offset_of_error::<(u8, bool)>(&[9, 9, 9]), 2);
     }
 
     #[test]

@@ -41,22 +41,39 @@
 //! Hosts that are reached by ssh are the crate `cos-ssh-vm`; the command `cos` is `cos-cli`. Neither is needed here, and
 //! neither a terminal nor ssh is known in this crate.
 
+// Generated code says `::cos_core`, also in this crate's own unit tests.
+#[cfg(test)]
+extern crate self as cos_core;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 pub mod clock;
 pub mod dispatch;
 pub mod encoding;
+mod error;
 pub mod event;
 pub mod ids;
 pub mod job;
 pub mod kernel;
+mod panics;
+#[cfg_attr(
+    not(test),
+    allow(dead_code, unused_imports, reason = "slots call tasks; they come next")
+)]
+pub mod registry;
 pub mod runtime;
 pub mod time;
 pub mod vm;
 pub mod wire;
 pub mod worker;
 
+pub use cos_macros::task;
 pub use dispatch::{
     Dispatch, DispatchError, DispatchStream, Done, Flow, dispatch, dispatch_stream,
 };
+pub use error::{Error, Result};
+pub use job::Job;
 pub use runtime::{NoOs, Os, free_slots, slots};
 
 /// The programs of the README, which must compile.

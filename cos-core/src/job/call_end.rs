@@ -59,12 +59,12 @@ pub enum CallFailure {
     /// The program on the host has no such task, or another one of that name.
     NotRegistered(Mismatch),
     /// The arguments do not decode there.
-    Arguments {
+    Undecodable {
         /// Why.
         error: String,
     },
     /// The value does not encode there.
-    Value {
+    Unencodable {
         /// Why.
         error: String,
     },
@@ -107,8 +107,8 @@ impl fmt::Display for CallFailure {
             Self::NotRegistered(Mismatch::Signature) => {
                 f.write_str("the program there has this task with another signature")
             }
-            Self::Arguments { error } => write!(f, "its arguments: {error}"),
-            Self::Value { error } => write!(f, "its value: {error}"),
+            Self::Undecodable { error } => f.write_str(error),
+            Self::Unencodable { error } => f.write_str(error),
         }
     }
 }
@@ -118,7 +118,7 @@ impl CallFailure {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Error { .. } | Self::Panicked { .. } | Self::ProcessEnded { .. } => true,
-            Self::NotRegistered(_) | Self::Arguments { .. } | Self::Value { .. } => false,
+            Self::NotRegistered(_) | Self::Undecodable { .. } | Self::Unencodable { .. } => false,
         }
     }
 
@@ -149,8 +149,8 @@ impl CallFailure {
                 host,
                 mismatch,
             },
-            Self::Arguments { error } => TaskError::Decode { task, host, error },
-            Self::Value { error } => TaskError::Encode { task, host, error },
+            Self::Undecodable { error } => TaskError::Decode { task, host, error },
+            Self::Unencodable { error } => TaskError::Encode { task, host, error },
         }
     }
 }

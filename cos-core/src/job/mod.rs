@@ -14,5 +14,5 @@ pub use error::{TaskError, TaskLabel, command_end};
 pub use needs::{Amounts, Needs};
 pub use outcome::{AttemptResult, CommandEnd, Exit, Outcome, StreamTotals, TaskEnd, Usage};
 pub use task::{CommandOutput, Job};
-pub(crate) use task::{Finish, TaskAt};
+pub(crate) use task::{Finish, Payload, TaskAt, of_other_kind};
 pub use work::{Call, Work};

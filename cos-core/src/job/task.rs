@@ -1,13 +1,11 @@
 //! A job as a caller hands it over: what to run, what it needs, and what the caller wants to remember with it.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{Call, CommandEnd, CommandJob, Needs, Outcome, TaskEnd, TaskError, TaskLabel, Work};
-use crate::encoding::EncodingError;
-use crate::ids::{ClassId, HostId, Tid};
+use super::{CommandEnd, CommandJob, Needs, Outcome, TaskEnd, TaskError, TaskLabel, Work};
+use crate::ids::{ClassId, HostId};
+use crate::registry::TypedCall;
 use crate::vm::local::LOCAL;
 
 /// A job whose good result is a `T`; `X` is the caller's own and comes back with the result.
@@ -26,7 +24,6 @@ pub struct Job<T, X = ()> {
 }
 
 /// What a job executes.
-#[expect(dead_code, reason = "made by the registry of tasks, the next step")]
 pub(crate) enum Payload<T> {
     /// A command, which only a host executes.
     Command(Arc<Work>),
@@ -46,22 +43,6 @@ pub(crate) struct TaskAt {
     pub(crate) host: String,
 }
 
-/// A call of a typed task with its arguments, before anybody has decided where it runs.
-#[expect(dead_code, reason = "run by microthreads, the next step")]
-pub(crate) trait TypedCall<T>: Send {
-    /// The name of the task, with the path of its module.
-    fn name(&self) -> &'static str;
-
-    /// The call as it travels to a host.
-    fn encode(&self) -> Result<Call, EncodingError>;
-
-    /// Runs it here, as the microthread `tid`. A panic is the caller's to catch.
-    fn run(self: Box<Self>, tid: Tid) -> LocalCall<T>;
-}
-
-/// A call that runs in this process.
-pub(crate) type LocalCall<T> = Pin<Box<dyn Future<Output = Result<T, TaskError>>>>;
-
 impl<T> Payload<T> {
     /// What is handed to a host. `number` is the job's in what is said if it cannot be made.
     pub(crate) fn work(&self, number: u64) -> Result<Arc<Work>, TaskError> {
@@ -75,7 +56,7 @@ impl<T> Payload<T> {
                 Err(error) => Err(TaskError::Encode {
                     task: TaskLabel::named(call.name(), number),
                     host: LOCAL.to_owned(),
-                    error: error.to_string(),
+                    error,
                 }),
             },
         }
