@@ -57,10 +57,6 @@ pub mod ids;
 pub mod job;
 pub mod kernel;
 mod panics;
-#[cfg_attr(
-    not(test),
-    allow(dead_code, unused_imports, reason = "slots call tasks; they come next")
-)]
 pub mod registry;
 pub mod runtime;
 pub mod time;

@@ -23,9 +23,14 @@ use thiserror::Error;
 #[doc(hidden)]
 pub use codec::{Decoder, Encoder, Undecodable};
 pub(crate) use invocation::{CallResult, invoke};
+pub(crate) use typed::TypedCall;
+#[cfg_attr(
+    not(test),
+    allow(unused_imports, reason = "what runs a job in a microthread comes next")
+)]
+pub(crate) use typed::run_here;
 #[doc(hidden)]
 pub use typed::{Arguments, Called, Task, job};
-pub(crate) use typed::{TypedCall, run_here};
 
 use crate::job::Mismatch;
 

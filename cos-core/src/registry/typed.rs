@@ -76,6 +76,7 @@ pub(crate) trait TypedCall<T>: Send {
     /// Calls the function in this process, a plain one to its end. A panic is an error.
     ///
     /// In debug builds arguments and value go through the encoding, so that what cannot travel is seen here.
+    #[cfg_attr(not(test), allow(dead_code, reason = "as run_here"))]
     fn call(self: Box<Self>, label: TaskLabel) -> Called<Result<T, TaskError>>;
 }
 
@@ -88,6 +89,10 @@ pub fn job<T: Task>(arguments: T::Arguments) -> Job<T::Value> {
     Job::new(Payload::Call(Box::new(call)), finish::<T>)
 }
 
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "what runs a job in a microthread comes next")
+)]
 /// Runs a call as the microthread `tid` of this process.
 pub(crate) async fn run_here<T>(call: Box<dyn TypedCall<T>>, tid: Tid) -> Result<T, TaskError> {
     let label = TaskLabel::local(call.name(), tid);

@@ -14,6 +14,7 @@ use super::agent::launcher::{Channel, LaunchRequest, Launcher, Transport};
 use super::agent::opening::{Opening, OpeningError, nonce};
 use super::agent::{AgentHost, AgentVm};
 use super::host::{FailureKind, HostFailure, HostSpec, Stage};
+use super::in_process::InProcess;
 use super::{VirtualMachine, VmCommand, VmEvent};
 use crate::wire::frame::CHUNK;
 use crate::wire::message::{Preparation, RunDirectory, SlotCount};
@@ -136,7 +137,7 @@ fn failure(cause: String) -> HostFailure {
 ///
 /// The embedding program is its own worker: its first line is [`worker::init()`](crate::worker::init).
 pub struct LocalVm {
-    machine: AgentVm,
+    machine: Box<dyn VirtualMachine + Send>,
 }
 
 impl LocalVm {
@@ -157,7 +158,43 @@ impl LocalVm {
             launcher,
             preparation,
         }])?;
-        Ok(Self { machine })
+        Ok(Self {
+            machine: Box::new(machine),
+        })
+    }
+
+    /// A machine whose slots are so many threads of this process, for typed tasks alone: for tests and documentation,
+    /// whose program cannot be its own worker.
+    ///
+    /// Tasks are called as on any host, with encoded arguments; but there is no process that could be ended. A panic is
+    /// caught. `exit`, `abort` and signals end the program. An asynchronous task is cancelled where it waits, a plain
+    /// function not at all: a run that ends leaves its thread behind. Tasks share the program's directory,
+    /// environment and statics, what they print goes where the program's output goes, and commands are refused.
+    ///
+    /// ```
+    /// use cos_core as cos;
+    /// use cos::vm::local::LocalVm;
+    ///
+    /// #[cos::task]
+    /// fn double(x: u64) -> u64 {
+    ///     2 * x
+    /// }
+    ///
+    /// # fn main() -> cos::Result<()> {
+    /// let os = cos::Os::new(LocalVm::in_process(2));
+    /// let results = os.block_on(async { cos::dispatch((0..5).map(double::job)).collect().await })??;
+    /// assert_eq!(results, [0, 2, 4, 6, 8]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When there is to be no slot.
+    pub fn in_process(slots: u32) -> Self {
+        assert!(slots > 0, "a machine without a slot runs nothing");
+        Self {
+            machine: Box::new(InProcess::new(slots)),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod host;
+mod in_process;
 pub mod local;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -344,6 +344,8 @@ pub enum Containment {
     PidNamespace,
     /// A delegated control group.
     ControlGroup,
+    /// Nothing: slots are threads of the client.
+    Threads,
 }
 
 /// Where the jobs of a run start on a host.

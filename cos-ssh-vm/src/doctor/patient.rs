@@ -165,6 +165,7 @@ impl Patient {
             Containment::Subreaper => "subreapers: found by walking /proc",
             Containment::PidNamespace => "a process namespace: ended by the kernel",
             Containment::ControlGroup => "a control group: ended by the kernel",
+            Containment::Threads => "nothing: slots are threads of this process",
         };
         self.good(Check::Containment, containment.to_owned());
         for Swept { what, .. } in &report.swept {
