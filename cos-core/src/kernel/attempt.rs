@@ -167,7 +167,6 @@ impl Kernel {
         let intent = std::mem::replace(&mut placed.intent, Intent::Stop(cause));
         self.recall_answered(host, intent);
         self.withdraw_wish(host, id);
-        self.cancel_children(id, grace, now);
         self.timers.cancel(Timer::Limit(id));
         self.timers.cancel(Timer::Slow(id));
         let limit = grace + self.config.stop_margin;
@@ -177,6 +176,7 @@ impl Kernel {
             attempt,
             grace,
         });
+        self.cancel_children(id, grace, now);
     }
 
     /// An attempt wrote. Observers have consumed it when they return, so what they got is credited behind it.

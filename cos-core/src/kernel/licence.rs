@@ -24,9 +24,12 @@
 //!    parent goes on before tasks that are as deep as itself start, and after its own children, which are deeper.)
 //! 3. of equal depth and kind, the older task.
 //!
+//! An attempt is woken by what it says, and by the end of a child: in the round trip until it says so, its place would be
+//! taken by a new subtree. If it turns out that it waits for more, it lends its licence again at once.
+//!
 //! A task needs its descendants to go on and not its ancestors, so the deepest can always make progress: a tree of any depth
-//! runs on one slot. And since a new subtree is begun only where no older one can go on, the attempts that are alive stay
-//! near the depth of the tree, not its width.
+//! runs on one slot. And since a new subtree is begun only where no older one can go on, the attempts that are alive are as
+//! many as the tree is deep, not as it is wide.
 //!
 //! Woken attempts can go on only where they are. On each host they are served strictly in order, and a host whose first one
 //! does not fit yet takes no new task that is not deeper: smaller ones would pass it for ever. Whether a host is paused, busy,
@@ -186,9 +189,24 @@ impl Kernel {
 
     /// An attempt that has lent its licence could go on.
     pub(super) fn wanted(&mut self, host: HostId, attempt: AttemptId, now: Time) {
-        let Some((id, rank)) = self.current_rank(host, attempt) else {
-            return;
-        };
+        if let Some((id, rank)) = self.current_rank(host, attempt) {
+            self.wake(host, id, rank, now);
+        }
+    }
+
+    /// Parents of which a child has ended can mostly go on, and will say so a round trip later.
+    pub(super) fn wake_parents(&mut self, now: Time) {
+        while let Some(id) = self.bereft.pop() {
+            if let Some(task) = self.tasks.get(id)
+                && let Some(placed) = task.placed()
+            {
+                let (host, rank) = (placed.host, self.rank(id, task.depth));
+                self.wake(host, id, rank, now);
+            }
+        }
+    }
+
+    fn wake(&mut self, host: HostId, id: TaskId, rank: Rank, now: Time) {
         let Some(placed) = self.tasks.get_mut(id).and_then(|task| task.placed_mut()) else {
             return;
         };

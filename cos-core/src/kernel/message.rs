@@ -23,7 +23,9 @@ impl Kernel {
             .flatten()
     }
 
-    /// Sends a message to an attempt. Returns false, and drops the message, when the attempt does not run any more.
+    /// Sends a message to an attempt. Returns false, and drops the message, when the attempt does not run any more. A caller that
+    /// tells parents of their children's outcomes does so before it takes the action that follows
+    /// [`TaskEnded`](crate::event::RunEvent::TaskEnded): the parent may have its licence back in that one.
     pub fn tell(&mut self, attempt: AttemptId, bytes: Bytes) -> bool {
         let current = self.running_attempt(attempt.task) == Some(attempt);
         let host = self.tasks.get(attempt.task).and_then(|task| task.placed());
@@ -31,7 +33,7 @@ impl Kernel {
             self.count_late();
             return false;
         };
-        self.vm(VmCommand::Tell {
+        self.tells.push_back(VmCommand::Tell {
             host,
             attempt,
             bytes,

@@ -107,6 +107,10 @@ pub struct Kernel {
     timers: Timers,
     rng: fastrand::Rng,
     actions: VecDeque<Action>,
+    /// Messages to attempts: they go before all other actions, so that an attempt that gets its licence back has heard why.
+    tells: VecDeque<VmCommand>,
+    /// Tasks of which a child has ended since the last step.
+    bereft: Vec<TaskId>,
     /// Messages of attempts that are no longer current.
     late: u64,
     /// Attempts that wait on hosts for room.
@@ -143,6 +147,8 @@ impl Kernel {
             timers: Timers::default(),
             rng: fastrand::Rng::with_seed(config.seed),
             actions: VecDeque::new(),
+            tells: VecDeque::new(),
+            bereft: Vec::new(),
             late: 0,
             waiting_on_hosts: 0,
             recalls: 0,
@@ -312,7 +318,8 @@ impl Kernel {
 
     /// The next thing to be done.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let tell = self.tells.pop_front().map(Action::Vm);
+        tell.or_else(|| self.actions.pop_front())
     }
 
     /// Starts no task any more: those that wait are cancelled, those that run may end, a failure is not tried again. What a
@@ -366,6 +373,7 @@ impl Kernel {
     /// After every change: connects whose turn it is, places what can be placed, evens out what waits on hosts.
     fn advance(&mut self, now: Time) {
         self.connect_next(now);
+        self.wake_parents(now);
         self.place(now);
         self.recall_for_idle();
     }

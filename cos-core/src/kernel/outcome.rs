@@ -380,6 +380,7 @@ impl Kernel {
         self.queues.release(task.demand);
         if let Some(parent) = task.parent {
             self.families.remove(parent, id);
+            self.bereft.push(parent);
         }
         let attempt = task.last.map(|(epoch, _)| AttemptId { task: id, epoch });
         self.emit(RunEvent::TaskEnded {

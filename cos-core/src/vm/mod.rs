@@ -58,7 +58,8 @@ pub enum VmCommand {
         /// Which attempt.
         attempt: AttemptId,
     },
-    /// An attempt that was [lent](VmEvent::Lent) and [wanted](VmEvent::Wanted) has its licence back: it is polled again.
+    /// An attempt that was [lent](VmEvent::Lent) has its licence back: it is polled again, and lends it again if it cannot go on
+    /// after all. It may come before the attempt has said that it is [wanted](VmEvent::Wanted).
     Resume {
         /// Where.
         host: HostId,

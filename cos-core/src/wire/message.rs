@@ -66,7 +66,8 @@ pub enum ToAgent {
         /// Which attempt.
         attempt: AttemptId,
     },
-    /// An attempt that has [lent](FromAgent::Lent) its licence and [wanted](FromAgent::Wanted) it back has it again.
+    /// An attempt that has [lent](FromAgent::Lent) its licence has it again, whether it has said that it is
+    /// [wanted](FromAgent::Wanted) or not.
     Resume {
         /// Which attempt.
         attempt: AttemptId,

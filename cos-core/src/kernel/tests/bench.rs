@@ -166,20 +166,33 @@ impl Bench {
         needs: Needs,
         policy: TaskPolicy,
     ) -> Result<TaskId, SubmitError> {
-        let result = self.try_submit_unchecked(needs, policy);
+        let result = self.try_submit_unchecked(None, needs, policy);
+        self.drain();
+        result
+    }
+
+    /// Submits what an attempt spawns.
+    pub(super) fn submit_below(
+        &mut self,
+        parent: AttemptId,
+        needs: Needs,
+        policy: TaskPolicy,
+    ) -> Result<TaskId, SubmitError> {
+        let result = self.try_submit_unchecked(Some(parent), needs, policy);
         self.drain();
         result
     }
 
     fn try_submit_unchecked(
         &mut self,
+        parent: Option<AttemptId>,
         needs: Needs,
         policy: TaskPolicy,
     ) -> Result<TaskId, SubmitError> {
         let request = TaskRequest {
             index: self.next_index,
             work: Arc::clone(&self.work),
-            parent: None,
+            parent,
             needs,
             class: ClassId(self.class),
             policy,
@@ -190,7 +203,7 @@ impl Bench {
 
     /// Submits without the check of all tables, which costs what there is in them.
     pub(super) fn submit_unchecked(&mut self) {
-        self.try_submit_unchecked(Needs::default(), TaskPolicy::default())
+        self.try_submit_unchecked(None, Needs::default(), TaskPolicy::default())
             .expect("it can run");
         self.drain_unchecked();
     }

@@ -5,6 +5,8 @@ mod bench;
 mod blame;
 mod connection;
 mod deadlines;
+mod licences;
+mod nesting;
 mod nonsense;
 mod placement;
 mod planted;

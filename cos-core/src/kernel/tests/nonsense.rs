@@ -55,7 +55,7 @@ fn loss(rng: &mut Rng) -> HostLoss {
 
 fn event(rng: &mut Rng) -> VmEvent {
     let host = HostId(rng.u32(..5));
-    match rng.u32(..32) {
+    match rng.u32(..46) {
         0 => VmEvent::Stage {
             host,
             stage: Stage::Preparing,
@@ -106,6 +106,19 @@ fn event(rng: &mut Rng) -> VmEvent {
             host,
             attempt: attempt(rng),
         },
+        23..28 => VmEvent::Lent {
+            host,
+            attempt: attempt(rng),
+        },
+        28..32 => VmEvent::Wanted {
+            host,
+            attempt: attempt(rng),
+        },
+        32..34 => VmEvent::Told {
+            host,
+            attempt: attempt(rng),
+            bytes: Bytes::from_static(&[0; 100]),
+        },
         21..23 => VmEvent::Output {
             host,
             attempt: attempt(rng),
@@ -135,7 +148,7 @@ impl Nonsense {
         let request = TaskRequest {
             index: 0,
             work: Arc::new(CommandJob::shell(1, "true").into()),
-            parent: None,
+            parent: rng.bool().then(|| attempt(rng)),
             needs,
             class: ClassId(rng.u32(..2)),
             policy: TaskPolicy {

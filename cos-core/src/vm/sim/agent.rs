@@ -1,6 +1,6 @@
 //! What a simulated agent does with attempts: queue, start in order as amounts come free, end, stop, give back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,10 +86,10 @@ impl Agent {
 
     /// The lowest slot that runs nothing.
     fn free_slot(&self) -> SlotId {
-        let taken = |slot| self.running.values().any(|run| run.slot == slot);
-        (1..)
-            .map(SlotId)
-            .find(|slot| !taken(*slot))
+        let taken: BTreeSet<SlotId> = self.running.values().map(|run| run.slot).collect();
+        let mut slots = (1..).map(SlotId);
+        slots
+            .find(|slot| !taken.contains(slot))
             .unwrap_or(SlotId(0))
     }
 }

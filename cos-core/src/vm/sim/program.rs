@@ -198,8 +198,11 @@ impl SimVm {
         let Some(run) = self.run_of(host, connection, attempt) else {
             return;
         };
-        assert_eq!(run.progress.doing, Doing::Wants, "{attempt} is resumed");
-        run.progress.doing = Doing::Computes;
+        assert!(!run.progress.holds_licence(), "{attempt} is resumed twice");
+        let could_go_on = run.progress.doing == Doing::Wants;
+        if could_go_on {
+            run.progress.doing = Doing::Computes;
+        }
         let amounts = run.amounts;
         let Some(agent) = self.agent(host, connection) else {
             return;
@@ -207,7 +210,11 @@ impl SimVm {
         let free = agent.free.checked_sub(amounts);
         agent.free =
             free.unwrap_or_else(|| panic!("{attempt} is resumed on {host}, which is full"));
-        self.computed(host, connection, attempt, now);
+        if could_go_on {
+            self.computed(host, connection, attempt, now);
+        } else {
+            self.lend(host, connection, attempt, now);
+        }
     }
 
     /// A slot dies under a task, whatever the task does.
