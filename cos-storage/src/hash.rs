@@ -210,6 +210,16 @@ impl SourceFile {
         self.state.size
     }
 
+    /// The state that it had when it was hashed.
+    pub fn state(&self) -> FileState {
+        self.state
+    }
+
+    /// Its path, escaped for a terminal.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
     /// The file's permission bits.
     pub fn mode(&self) -> u32 {
         self.mode

@@ -221,6 +221,18 @@ pub(crate) fn open_or_make_directories(
     Ok(here)
 }
 
+/// Makes the directory `path` below the directory `root`, with those above it; one that is there is
+/// as good. Links on the way are followed as long as they stay inside.
+///
+/// # Errors
+///
+/// [`LandingError`].
+pub fn make_directories_beneath(root: impl AsFd, path: &Suffix) -> Result<(), LandingError> {
+    open_or_make_directories(root.as_fd(), path.as_path())
+        .map(drop)
+        .map_err(|error| LandingError::beneath(&path.to_string(), error))
+}
+
 /// Whether a name is one of a file that was never finished.
 pub(crate) fn is_temporary(name: &OsStr) -> bool {
     name.as_bytes().starts_with(TEMPORARY_PREFIX.as_bytes())

@@ -103,6 +103,7 @@ mod process;
 pub mod proof;
 mod random;
 mod removal;
+mod removal_beneath;
 mod remove_tree;
 mod resolve;
 pub mod scratch;
@@ -122,7 +123,7 @@ pub use error::{
 };
 pub use expand::{expand_home, home_directory, local_storage_path, user_name};
 pub use hash::{FileState, SourceError, SourceFile};
-pub use landing::{Landing, LandingError};
+pub use landing::{Landing, LandingError, make_directories_beneath};
 pub use local_storage::{
     ClearError, Cleared, LOCAL_STORAGE_VARIABLE, clear_local_storage,
     local_storage_from_environment,
@@ -131,6 +132,7 @@ pub use mirrored::{MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage};
 pub use process::{process_storage, set_process_storage, to_abstract_path, to_actual_path};
 pub use proof::{PlantedToken, Token, Verdict};
 pub use removal::{Leftover, Removal};
+pub use removal_beneath::remove_beneath;
 pub use remove_tree::remove_tree;
 pub use scratch::{JobDirectory, Scratch, sweep};
 pub use store::{LookUp, Object, Partial, Store, StoreError, clear_store};

@@ -81,6 +81,7 @@ pub(super) fn note_text(note: &HostNote) -> String {
         HostNote::IgnoredLines { lines, first } => format!("ignored {lines} lines: {first}"),
         HostNote::Redeployed { path } => format!("digest differs, redeployed: {path}"),
         HostNote::DirectorySkipped { path, cause } => format!("{path} cannot be used: {cause}"),
+        HostNote::Sent { path, bytes } => format!("sent {path} ({bytes} bytes)"),
         HostNote::Agent(AgentNote::LeftOver { killed, .. }) => {
             format!("killed {killed} left-over processes")
         }

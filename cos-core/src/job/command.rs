@@ -1,6 +1,10 @@
 //! A command job: a shell line or an argument vector, to be run by a slot of a host.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+use super::Staging;
 
 /// Which output stream of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -53,6 +57,9 @@ pub struct CommandJob {
     /// How many bytes of each output stream are sent back. What a job writes beyond is read, counted and
     /// dropped, so that the job neither stops nor fills anything.
     pub output_limit: u64,
+    /// Files that travel with it. The client's alone: what a host is told of them are digests and names.
+    #[serde(skip)]
+    pub staging: Option<Arc<Staging>>,
 }
 
 impl CommandJob {
@@ -81,6 +88,7 @@ impl CommandJob {
             directory: JobDirectory::Run,
             environment: Vec::new(),
             output_limit: Self::OUTPUT_LIMIT,
+            staging: None,
         }
     }
 }

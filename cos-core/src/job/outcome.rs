@@ -25,6 +25,9 @@ impl Exit {
     /// The command line is longer than any kernel takes. `env` and `timeout` say so when they fail themselves; it is
     /// neither 126 nor 127, since no other host would do better.
     pub const TOO_LONG: Self = Self::Code(125);
+    /// A file that the command needs could not be sent to it, or one that was asked for is not there. As [`TOO_LONG`](Self::TOO_LONG), it
+    /// is not the host's fault.
+    pub const NOT_STAGED: Self = Self::Code(125);
 }
 
 impl fmt::Display for Exit {

@@ -150,6 +150,13 @@ pub enum HostNote {
         /// Why not.
         cause: String,
     },
+    /// An input went there, as a whole or from where an earlier transfer had ended.
+    Sent {
+        /// The file here, escaped for a terminal.
+        path: String,
+        /// Its size in bytes.
+        bytes: u64,
+    },
     /// What its agent noticed.
     Agent(AgentNote),
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::staging::{FromStaging, ToStaging};
 use crate::ids::{AttemptId, SlotId};
 use crate::job::{Amounts, AttemptResult, Stream, Work};
 
@@ -84,6 +85,8 @@ pub enum ToAgent {
         /// How many bytes were consumed.
         bytes: u64,
     },
+    /// About files.
+    Staging(ToStaging),
     /// End everything at once: kill every job's tree, remove the scratch, say [`FromAgent::Bye`], exit.
     Shutdown {
         /// From TERM to KILL for jobs that run.
@@ -153,6 +156,8 @@ pub enum FromAgent {
         /// Which attempt.
         attempt: AttemptId,
     },
+    /// About files.
+    Staging(FromStaging),
     /// Something worth a line.
     Note(AgentNote),
     /// The host's administrator asked the agent to leave (SIGTERM): no attempt starts any more, those that run

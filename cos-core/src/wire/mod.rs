@@ -10,6 +10,7 @@
 //! * [`frame`] cuts a byte stream into capped frames and writes many frames as one piece.
 //! * [`message`] is what the two sides say. The first message of either side is its hello, which carries
 //!   [`PROTOCOL_VERSION`]; nothing else is decoded before both sides have seen the same number there.
+//! * [`staging`] is what they say about files.
 //! * [`link`] numbers messages, acknowledges them and keeps what is not yet acknowledged, so that a broken channel
 //!   can be resumed without losing or repeating one.
 
@@ -17,6 +18,7 @@ pub mod frame;
 pub mod link;
 pub mod message;
 pub mod preamble;
+pub mod staging;
 
 /// The version of everything in this module. It rises with every change of a message, a frame or the preamble.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;

@@ -139,7 +139,7 @@ impl Patient {
                 HostNote::Agent(AgentNote::Text(text)) => {
                     self.find(Check::Preparation, Status::Remark, text, None);
                 }
-                HostNote::Agent(_) => {}
+                HostNote::Agent(_) | HostNote::Sent { .. } => {}
             }
         }
         if quiet {

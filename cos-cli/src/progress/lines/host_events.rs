@@ -263,6 +263,10 @@ impl Reporter {
                     "{name}: slot {slot} was started anew: {cause}"
                 ))
             }
+            HostNote::Sent { path, bytes } if self.is_verbose() => {
+                Message::note(format_args!("{name}: sent {path} ({bytes} bytes)"))
+            }
+            HostNote::Sent { .. } => return Vec::new(),
             // The line about its job tells of a slot that died, the end of a job of what it left behind.
             HostNote::Agent(AgentNote::SlotRestarted { .. } | AgentNote::LeftOver { .. }) => {
                 return Vec::new();

@@ -8,6 +8,7 @@ use super::AgentHost;
 use super::launcher::{Channel, LaunchRequest, Launcher};
 use super::outbox::Outbox;
 use super::session::{Session, SessionEnd};
+use super::staging::Depot;
 use crate::clock;
 use crate::ids::HostId;
 use crate::time::Time;
@@ -22,6 +23,7 @@ pub(super) struct HostTask {
     preparation: Preparation,
     commands: mpsc::UnboundedReceiver<VmCommand>,
     events: Outbox,
+    depot: Depot,
     /// Nothing was done since the last [`VmEvent::Closed`]: closing again is no news.
     closed: bool,
 }
@@ -32,6 +34,7 @@ impl HostTask {
         parts: AgentHost,
         commands: mpsc::UnboundedReceiver<VmCommand>,
         events: Outbox,
+        depot: Depot,
     ) -> Self {
         let AgentHost {
             spec,
@@ -45,6 +48,7 @@ impl HostTask {
             preparation,
             commands,
             events,
+            depot,
             closed: false,
         }
     }
@@ -122,6 +126,7 @@ impl HostTask {
             channel,
             since,
             &self.events,
+            self.depot.clone(),
         );
         let end = session.run(&mut self.commands).await;
         drop(session);

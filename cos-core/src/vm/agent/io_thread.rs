@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::AgentHost;
 use super::host_task::HostTask;
 use super::outbox::{Outbox, Queued};
+use super::staging::Depot;
 use crate::ids::HostId;
 use crate::vm::{VmCommand, VmEvent};
 
@@ -29,13 +30,14 @@ impl IoThread {
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (mut commands, mut tasks, mut outboxes) = (Vec::new(), Vec::new(), Vec::new());
+        let depot = Depot::default();
         for (position, host) in hosts.into_iter().enumerate() {
             let id = HostId(u32::try_from(position).map_err(io::Error::other)?);
             let (sender, receiver) = mpsc::unbounded_channel();
             commands.push(sender);
             let outbox = Outbox::new(events.clone());
             outboxes.push(outbox.clone());
-            tasks.push(HostTask::new(id, host, receiver, outbox));
+            tasks.push(HostTask::new(id, host, receiver, outbox, depot.clone()));
         }
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()

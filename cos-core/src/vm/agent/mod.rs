@@ -21,6 +21,7 @@ mod loss;
 pub mod opening;
 mod outbox;
 mod session;
+mod staging;
 
 use std::task::{Context, Poll};
 use std::time::Duration;

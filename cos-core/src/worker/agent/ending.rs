@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::session::SessionError;
 use super::turn::{Agent, Phase};
+use super::work::Work;
 use crate::job::Exit;
 use crate::wire::message::FromAgent;
 use crate::worker::calls::reap_all;
@@ -75,7 +76,13 @@ impl Agent {
             // A thread is making directories at this moment: the guardian sees to them.
             Phase::Locating(_) => return left,
             Phase::SettingUp(prepared, _) => Some(prepared.directories),
-            Phase::Working(work) | Phase::Closing(work, _) => Some(work.prepared.directories),
+            Phase::Working(work) | Phase::Closing(work, _) => {
+                let Work {
+                    prepared, staging, ..
+                } = *work;
+                staging.finish();
+                Some(prepared.directories)
+            }
         };
         if let Some(scratch) = directories.and_then(|it| it.scratch) {
             let removal = scratch.remove();

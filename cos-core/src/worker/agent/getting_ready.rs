@@ -19,6 +19,7 @@ use super::preparation::{Prepared, cores};
 use super::report;
 use super::setup::Setup;
 use super::slots::Slots;
+use super::staging::Staging;
 use super::turn::{Agent, Phase, protocol};
 use super::work::Work;
 use crate::ids::SlotId;
@@ -96,6 +97,7 @@ impl Agent {
             .say(FromAgent::Prepared(Box::new(Ok(report))), &[]);
         self.phase = Phase::Working(Box::new(Work {
             attempts: Attempts::new(prepared.amounts()),
+            staging: Staging::new(prepared.directories.local_storage.clone()),
             prepared: *prepared,
             slots,
             kept,

@@ -15,6 +15,7 @@
 //! work           attempts and slots together: starting, passing on, burying
 //!   attempts       what is queued, what runs in which slot, which amounts are free (pure)
 //!   slots          the slot processes and their sockets
+//! staging        the files of attempts: brought before they start, given back after they have ended
 //! ending         how everything ends, and what is left then
 //! ```
 
@@ -28,6 +29,7 @@ mod report;
 mod session;
 mod setup;
 mod slots;
+mod staging;
 mod turn;
 mod work;
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
@@ -110,8 +111,8 @@ impl Agent {
         }
         while let Poll::Ready(read) = self.session.poll_read(context) {
             read?;
-            while let Some((message, _)) = self.session.next_message()? {
-                self.obey(message)?;
+            while let Some((message, payload)) = self.session.next_message()? {
+                self.obey(message, payload)?;
             }
         }
         self.poll_directories(context);
@@ -123,6 +124,7 @@ impl Agent {
         while self.ticks.poll_tick(context).is_ready() {
             self.heartbeat(None);
         }
+        self.poll_staging(context);
         self.start_what_fits();
         self.poll_closing(context)?;
         if let Phase::Working(work) | Phase::Closing(work, _) = &mut self.phase {
@@ -141,7 +143,7 @@ impl Agent {
         Ok(())
     }
 
-    fn obey(&mut self, message: ToAgent) -> Result<(), End> {
+    fn obey(&mut self, message: ToAgent, payload: Bytes) -> Result<(), End> {
         match message {
             ToAgent::Hello(_) | ToAgent::Acknowledge => {}
             ToAgent::Heartbeat { stamp } => self.heartbeat(Some(stamp)),
@@ -155,7 +157,7 @@ impl Agent {
             ToAgent::Stop { attempt, grace } => self.stop(attempt, grace),
             ToAgent::Recall { attempt } => {
                 if let Phase::Working(work) = &mut self.phase
-                    && work.attempts.withdraw(attempt).is_some()
+                    && work.withdraw(attempt).is_some()
                 {
                     self.session.say(FromAgent::Returned { attempt }, &[]);
                 }
@@ -168,6 +170,7 @@ impl Agent {
                     work.tell(attempt, &ToSlot::Credit { attempt, bytes });
                 }
             }
+            ToAgent::Staging(message) => self.obey_staging(message, payload)?,
             ToAgent::Shutdown { grace } => return self.shut_down(grace),
         }
         Ok(())
@@ -197,8 +200,8 @@ impl Agent {
         amounts: Amounts,
         work: Box<job::Work>,
     ) -> Result<(), End> {
-        let attempts = match &mut self.phase {
-            Phase::Working(work) => &mut work.attempts,
+        let host = match &mut self.phase {
+            Phase::Working(host) => host,
             Phase::Closing(..) => return Ok(()),
             Phase::Unprepared | Phase::Locating(_) | Phase::SettingUp(..) => {
                 return Err(protocol("an attempt before the host was ready"));
@@ -210,7 +213,11 @@ impl Agent {
             amounts,
             work,
         };
-        match attempts.push(waiting) {
+        if host.staging.gathers_for(attempt) {
+            host.staging.hold(waiting);
+            return Ok(());
+        }
+        match host.attempts.push(waiting) {
             Ok(()) => Ok(()),
             Err(Refused::TooMany) => Err(protocol("too many attempts wait")),
             Err(Refused::Known) => Err(protocol("an attempt came twice")),
@@ -227,7 +234,7 @@ impl Agent {
         let (Phase::Working(work) | Phase::Closing(work, _)) = &mut self.phase else {
             return;
         };
-        if work.attempts.withdraw(attempt).is_some() {
+        if work.withdraw(attempt).is_some() {
             let result = AttemptResult::Stopped(None);
             self.session.say(FromAgent::Ended { attempt, result }, &[]);
         } else {
@@ -239,7 +246,7 @@ impl Agent {
         let Phase::Working(mut work) = std::mem::replace(&mut self.phase, Phase::Unprepared) else {
             return Err(End::Shutdown);
         };
-        for Waiting { attempt, .. } in work.attempts.withdraw_all() {
+        for Waiting { attempt, .. } in work.withdraw_all() {
             let result = AttemptResult::Stopped(None);
             self.session.say(FromAgent::Ended { attempt, result }, &[]);
         }
@@ -255,7 +262,8 @@ impl Agent {
         let Phase::Closing(work, limit) = &mut self.phase else {
             return Ok(());
         };
-        match work.attempts.is_idle() || limit.as_mut().poll(context).is_ready() {
+        let is_idle = work.attempts.is_idle() && work.staging.is_idle();
+        match is_idle || limit.as_mut().poll(context).is_ready() {
             true => Err(End::Shutdown),
             false => Ok(()),
         }
@@ -267,15 +275,14 @@ impl Agent {
         };
         while let Some((slot, waiting)) = work.attempts.start_next() {
             let attempt = waiting.attempt;
-            let message = match work.start(slot, waiting) {
-                Ok(()) => FromAgent::Started { attempt, slot },
+            match work.start(slot, waiting) {
+                Ok(()) => self.session.say(FromAgent::Started { attempt, slot }, &[]),
                 Err(cause) => {
                     work.attempts.end(attempt);
                     let result = AttemptResult::NotStarted { cause };
-                    FromAgent::Ended { attempt, result }
+                    work.staging.end(attempt, result, &mut self.session);
                 }
-            };
-            self.session.say(message, &[]);
+            }
         }
     }
 

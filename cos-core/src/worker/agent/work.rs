@@ -10,6 +10,7 @@ use super::attempts::{Attempts, Waiting};
 use super::preparation::Prepared;
 use super::session::Session;
 use super::slots::Slots;
+use super::staging::Staging;
 use crate::ids::{AttemptId, SlotId};
 use crate::job::{self, AttemptResult, CallReport, CommandEnd, JobDirectory};
 use crate::wire::message::{AgentNote, FromAgent};
@@ -25,6 +26,7 @@ pub(super) struct Work {
     pub(super) prepared: Prepared,
     pub(super) attempts: Attempts,
     pub(super) slots: Slots,
+    pub(super) staging: Staging,
     /// What the setup script has left running on purpose, such as a key agent.
     pub(super) kept: HashSet<i32>,
 }
@@ -56,6 +58,7 @@ impl Work {
             try_number,
             cores: amounts.cores,
             directory,
+            is_staged: self.staging.own_directory(attempt).is_some(),
             job,
         };
         let message = ToSlot::Run(Box::new(order));
@@ -98,7 +101,7 @@ impl Work {
                     let note = AgentNote::LeftOver { attempt, killed };
                     session.say(FromAgent::Note(note), &[]);
                 }
-                session.say(FromAgent::Ended { attempt, result }, &[]);
+                self.staging.end(attempt, result, session);
             }
         }
     }
@@ -124,7 +127,7 @@ impl Work {
         if let Some(attempt) = self.attempts.in_slot(slot) {
             self.attempts.end(attempt);
             let result = AttemptResult::SlotDied { exit };
-            session.say(FromAgent::Ended { attempt, result }, &[]);
+            self.staging.end(attempt, result, session);
         }
         let cause = exit.to_string();
         let note = AgentNote::SlotRestarted { slot, cause };

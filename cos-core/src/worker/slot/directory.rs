@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::protocol::{Configuration, Order};
 
-/// Goes to the directory that the next command is to start in, and makes it if it is to be the command's own.
+/// Goes to the directory that the next command is to start in, and makes it if it is to be the command's own. Gives the
+/// directory that [`remove`] is to remove afterwards.
 pub(super) fn enter(
     order: &Order,
     configuration: &Configuration,
@@ -18,6 +19,7 @@ pub(super) fn enter(
     let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let (directory, made) = match &order.directory {
         None => (path(&configuration.directory), Ok(())),
+        Some(own) if order.is_staged => (path(own), Ok(())),
         Some(own) => {
             let own = path(own);
             let made = DirBuilder::new().mode(0o700).create(&own);
@@ -26,7 +28,8 @@ pub(super) fn enter(
     };
     made.and_then(|()| std::env::set_current_dir(&directory))
         .map_err(|error| format!("{}: {error}", directory.display()))?;
-    Ok(order.directory.is_some().then_some(directory))
+    let is_ours = order.directory.is_some() && !order.is_staged;
+    Ok(is_ours.then_some(directory))
 }
 
 /// Removes a command's own directory. What cannot be removed now goes with the run's scratch.

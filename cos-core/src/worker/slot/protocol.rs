@@ -29,6 +29,8 @@ pub(in crate::worker) struct Order {
     pub(in crate::worker) cores: u32,
     /// The job's own directory, which the slot makes and removes, if it has one.
     pub(in crate::worker) directory: Option<ByteBuf>,
+    /// The agent has made that directory, put files into it, and will remove it.
+    pub(in crate::worker) is_staged: bool,
     pub(in crate::worker) job: Box<CommandJob>,
 }
 

@@ -14,7 +14,9 @@ use crate::vm::host::{HostInfo, HostLoss, HostNote, Stage};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::frame::Frame;
 use crate::wire::link::Received;
-use crate::wire::message::{AgentHello, Envelope, FromAgent, HostReport, PrepareError, ToAgent};
+use crate::wire::message::{
+    AgentHello, DirectoryReport, Envelope, FromAgent, HostReport, PrepareError, ToAgent,
+};
 
 impl Session<'_> {
     /// Acts on every whole frame that was read.
@@ -68,6 +70,7 @@ impl Session<'_> {
             FromAgent::Acknowledge => {}
             FromAgent::Prepared(result) => return self.prepared(*result),
             FromAgent::Started { attempt, slot } => {
+                self.staging.release_inputs(attempt);
                 self.emit(VmEvent::Started {
                     host,
                     attempt,
@@ -84,14 +87,18 @@ impl Session<'_> {
             FromAgent::Output { attempt, stream } => self.output(attempt, stream, payload)?,
             FromAgent::Ended { attempt, result } => {
                 self.windows.remove(&attempt);
-                self.emit(VmEvent::Ended {
-                    host,
-                    attempt,
-                    result,
-                });
+                if let Some(result) = self.staging.ended(attempt, result) {
+                    self.emit(VmEvent::Ended {
+                        host,
+                        attempt,
+                        result,
+                    });
+                }
             }
+            FromAgent::Staging(message) => self.hear_staging(message, &payload)?,
             FromAgent::Returned { attempt } => {
                 self.windows.remove(&attempt);
+                self.staging.returned(attempt);
                 self.emit(VmEvent::Returned { host, attempt });
             }
             FromAgent::Note(note) => {
@@ -171,6 +178,7 @@ impl Session<'_> {
         };
         self.phase = Phase::Up {
             cores: report.cores.max(1),
+            shares_directory: matches!(report.directory, DirectoryReport::Shared { .. }),
         };
         let info = HostInfo {
             report,
@@ -193,7 +201,7 @@ impl Session<'_> {
             self.round_trip = Some(duration);
             self.emit(VmEvent::RoundTrip { host, duration });
         }
-        if let Phase::Up { cores } = self.phase {
+        if let Phase::Up { cores, .. } = self.phase {
             let others = f64::from(load_hundredths) / 100.0 - f64::from(running);
             let others_per_core = others.max(0.0) / f64::from(cores);
             self.emit(VmEvent::Load {

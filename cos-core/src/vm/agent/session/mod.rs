@@ -6,6 +6,7 @@
 
 mod hearing;
 mod obeying;
+mod staging;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::time::Time;
 use crate::vm::agent::launcher::{Channel, Transport};
 use crate::vm::agent::loss;
 use crate::vm::agent::outbox::Outbox;
+use crate::vm::agent::staging::{Depot, Reply, SessionStaging};
 use crate::vm::host::{HostFailure, HostLoss, Stage};
 use crate::vm::{VmCommand, VmEvent};
 use crate::wire::PROTOCOL_VERSION;
@@ -54,7 +56,7 @@ enum Phase {
     /// Waiting for its report.
     Preparing { release: String },
     /// Attempts may run.
-    Up { cores: u32 },
+    Up { cores: u32, shares_directory: bool },
     /// Its administrator sent it away.
     Leaving { signal: i32 },
     /// It was asked to end, by the deadline.
@@ -81,6 +83,9 @@ pub(in crate::vm::agent) struct Session<'a> {
     round_trip: Option<Duration>,
     /// How many more bytes of output each attempt may send. The kernel grants them in steps.
     windows: HashMap<AttemptId, u64>,
+    staging: SessionStaging,
+    /// What the threads that touch files have done for it.
+    files: mpsc::UnboundedReceiver<Reply>,
 }
 
 impl<'a> Session<'a> {
@@ -91,6 +96,7 @@ impl<'a> Session<'a> {
         channel: Channel,
         began: Time,
         events: &'a Outbox,
+        depot: Depot,
     ) -> Self {
         let Channel {
             reader,
@@ -103,6 +109,7 @@ impl<'a> Session<'a> {
         let mut frames = FrameReader::new();
         frames.feed(&received);
         let now = clock::now();
+        let (staging, files) = SessionStaging::new(depot);
         Self {
             host,
             name,
@@ -122,6 +129,8 @@ impl<'a> Session<'a> {
             told_silent: false,
             round_trip: None,
             windows: HashMap::new(),
+            staging,
+            files,
         }
     }
 
@@ -150,6 +159,7 @@ impl<'a> Session<'a> {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut wanted = true;
         loop {
+            self.stage()?;
             self.frames.buffer().reserve(CHUNK);
             let unwritten = &self.out[self.written..];
             tokio::select! {
@@ -182,6 +192,12 @@ impl<'a> Session<'a> {
                     self.obey(command)?;
                     while let Ok(command) = commands.try_recv() {
                         self.obey(command)?;
+                    }
+                }
+                Some(done) = self.files.recv() => {
+                    self.staging.note(done);
+                    while let Ok(done) = self.files.try_recv() {
+                        self.staging.note(done);
                     }
                 }
                 () = self.events.drained(), if self.events.is_full() => {}

@@ -9,6 +9,7 @@ use super::{BYE_LIMIT, Break, Phase, Session, SessionEnd, protocol, stamp};
 use crate::clock;
 use crate::ids::AttemptId;
 use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals};
+use crate::vm::agent::staging::Held;
 use crate::vm::host::HostLoss;
 use crate::vm::{VmCommand, VmEvent};
 use crate::wire::frame::FrameError;
@@ -25,23 +26,32 @@ impl Session<'_> {
                 work,
                 ..
             } => {
-                let work = Box::new(Arc::unwrap_or_clone(work));
-                let start = ToAgent::Start {
+                let held = Held {
                     attempt,
                     try_number,
                     amounts,
                     work,
                 };
-                match self.link.push(start, &[], &mut self.out) {
-                    Err(FrameError::TooLong { claimed }) => self.refuse(attempt, claimed),
-                    Err(error) => return Err(protocol(error)),
-                    Ok(()) => {
-                        self.windows.insert(attempt, OUTPUT_WINDOW);
-                    }
+                match self.staging.begin(held, self.shares_directory()) {
+                    Some(held) => self.start(held),
+                    None => Ok(()),
                 }
+            }
+            VmCommand::Stop { attempt, .. } if self.staging.withdraw(attempt) => {
+                let (host, result) = (self.host, AttemptResult::Stopped(None));
+                self.emit(VmEvent::Ended {
+                    host,
+                    attempt,
+                    result,
+                });
                 Ok(())
             }
             VmCommand::Stop { attempt, grace, .. } => self.say(ToAgent::Stop { attempt, grace }),
+            VmCommand::Recall { attempt, .. } if self.staging.withdraw(attempt) => {
+                let host = self.host;
+                self.emit(VmEvent::Returned { host, attempt });
+                Ok(())
+            }
             VmCommand::Recall { attempt, .. } => self.say(ToAgent::Recall { attempt }),
             VmCommand::Resume { attempt, .. } => self.say(ToAgent::Resume { attempt }),
             VmCommand::Tell { attempt, bytes, .. } => self
@@ -59,10 +69,40 @@ impl Session<'_> {
         }
     }
 
+    /// Sends an attempt to its host.
+    pub(super) fn start(&mut self, held: Held) -> Result<(), Break> {
+        let Held {
+            attempt,
+            try_number,
+            amounts,
+            work,
+        } = held;
+        let work = Box::new(Arc::unwrap_or_clone(work));
+        let start = ToAgent::Start {
+            attempt,
+            try_number,
+            amounts,
+            work,
+        };
+        match self.link.push(start, &[], &mut self.out) {
+            Err(FrameError::TooLong { claimed }) => self.refuse(attempt, claimed),
+            Err(error) => return Err(protocol(error)),
+            Ok(()) => {
+                self.windows.insert(attempt, OUTPUT_WINDOW);
+            }
+        }
+        Ok(())
+    }
+
     /// Ends an attempt at a job that fits into no frame, as the host's kernel would have ended it: it takes far less.
     fn refuse(&mut self, attempt: AttemptId, bytes: u64) {
-        let host = self.host;
         let words = format!("cos: a command of {bytes} bytes is longer than any kernel takes\n");
+        self.not_executed(attempt, Exit::TOO_LONG, words);
+    }
+
+    /// Ends an attempt that is not sent, with words on its standard error.
+    pub(super) fn not_executed(&mut self, attempt: AttemptId, exit: Exit, words: String) {
+        let host = self.host;
         let stderr = StreamTotals {
             seen: words.len() as u64,
             sent: words.len() as u64,
@@ -76,7 +116,7 @@ impl Session<'_> {
         self.emit(VmEvent::Ended {
             host,
             attempt,
-            result: AttemptResult::Command(CommandEnd::not_executed(Exit::TOO_LONG, stderr)),
+            result: AttemptResult::Command(CommandEnd::not_executed(exit, stderr)),
         });
     }
 
