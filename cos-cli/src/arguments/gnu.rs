@@ -256,18 +256,8 @@ const ADVICE: &[(&[&str], &str)] = &[
     ),
     // Files
     (
-        &[
-            "--transferfile",
-            "--tf",
-            "--transfer",
-            "--return",
-            "--trc",
-            "--cleanup",
-            "--basefile",
-            "--bf",
-            "--rsync-opts",
-        ],
-        "files are not copied by this version; use a directory that the hosts share",
+        &["--rsync-opts"],
+        "files travel without rsync; there is nothing to be set",
     ),
     (
         &["--tmpdir", "--tempdir"],

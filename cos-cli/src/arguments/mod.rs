@@ -9,6 +9,7 @@ mod halt;
 mod hosts;
 mod job_environment;
 mod run;
+mod staging;
 mod time;
 
 use clap::builder::{FalseyValueParser, Styles};
@@ -27,6 +28,7 @@ pub use run::{
     OutputArguments, OutputFormat, OutputMode, ProgressArguments, RunArguments, ShowProgress,
     StatusLevel,
 };
+pub use staging::StagingArguments;
 pub use time::{ParseTimeError, TimeLimit, parse_duration};
 
 /// `cos`: runs commands on the hosts of a workstation lab.

@@ -12,7 +12,7 @@ use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use super::time::{TimeLimit, parse_duration};
 use super::{
     ByteCount, CommandLine, EnvironmentEntry, Halt, HostSelection, MessageArguments, SplitError,
-    SuccessExit, WorkingDirectory,
+    StagingArguments, SuccessExit, WorkingDirectory,
 };
 
 /// Arguments of `cos run`.
@@ -55,6 +55,9 @@ pub struct RunArguments {
     /// What a job sees.
     #[command(flatten)]
     pub job: JobArguments,
+    /// Files that travel with jobs.
+    #[command(flatten)]
+    pub staging: StagingArguments,
     /// When to give up.
     #[command(flatten)]
     pub limits: LimitArguments,

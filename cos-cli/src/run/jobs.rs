@@ -9,6 +9,7 @@ use cos_core::ids::ClassId;
 use cos_core::job::{CommandEnd, CommandJob, Job, JobDirectory, Needs, Program};
 
 use super::mapping::Mapping;
+use super::staging::{StagingError, StagingTemplates};
 use crate::sources::Row;
 use crate::template::{BindError, BoundCommand, CompleteError, Template};
 
@@ -36,6 +37,9 @@ enum CommandError {
     /// A value stands where no quoting makes it data.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A file of it cannot travel.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
     /// No host sees the path of a `{m}`.
     #[error("{0}")]
     Unmapped(String),
@@ -46,6 +50,7 @@ impl CommandError {
     fn cure(&self) -> String {
         match self {
             Self::Bind(error) => error.hint(),
+            Self::Staging(error) => error.cure(),
             Self::Unmapped(_) => {
                 "`{m}` is for files that the hosts share: `mirrored_storage` in hosts.toml"
                     .to_owned()
@@ -90,6 +95,8 @@ pub(super) struct JobFactory {
     pub(super) directory: JobDirectory,
     /// How many bytes of each stream come back.
     pub(super) output_limit: u64,
+    /// Files that travel with each job.
+    pub(super) staging: Option<StagingTemplates>,
     /// Where records go.
     pub(super) records: JobRecords,
     /// Where this machine's files are on the hosts, if a command has paths to be mapped.
@@ -103,8 +110,17 @@ impl JobFactory {
             let tag = template.bind(row.values(), sequence);
             tag.ok().map(|tag| tag.shown(None))
         });
-        let (job, record) = match self.command(sequence, &row) {
-            Ok((bound, program)) => {
+        let staging = match &self.staging {
+            Some(staging) => staging
+                .of(&row, sequence)
+                .map(Some)
+                .map_err(CommandError::from),
+            None => Ok(None),
+        };
+        let command = self.command(sequence, &row);
+        let command = command.and_then(|(bound, program)| Ok((bound, program, staging?)));
+        let (job, record) = match command {
+            Ok((bound, program, staging)) => {
                 let command = bound.shown(None);
                 let class = match self.rows_are_commands {
                     true => class_of(&command),
@@ -113,6 +129,7 @@ impl JobFactory {
                 let job = CommandJob {
                     directory: self.directory.clone(),
                     output_limit: self.output_limit,
+                    staging,
                     ..CommandJob::new(sequence, program)
                 };
                 let record = JobRecord {

@@ -16,6 +16,7 @@ mod plan;
 mod readiness;
 pub(crate) mod signals;
 mod sinks;
+mod staging;
 mod tally;
 mod terminal;
 

@@ -11,6 +11,7 @@ use cos_ssh_vm::inventory::{HostSpec, Inventory, SlotCount, Source};
 
 use super::jobs::{JobFactory, JobRecords};
 use super::mapping::Mapping;
+use super::staging::StagingTemplates;
 use crate::arguments::{EnvironmentEntry, RunArguments, TimeLimit, WorkingDirectory};
 use crate::exit_code;
 use crate::failure::Failure;
@@ -68,6 +69,7 @@ impl Plan {
             None => None,
         };
         let needs = needs(arguments, &inventory)?;
+        let staging = StagingTemplates::new(&arguments.staging, &arguments.job.workdir, &names)?;
         let private = arguments.job.workdir == WorkingDirectory::PerJob;
         let factory = JobFactory {
             rows_are_commands: words.is_empty(),
@@ -83,6 +85,7 @@ impl Plan {
                 JobDirectory::Run
             },
             output_limit: arguments.output.max_output.0,
+            staging,
             records: JobRecords::default(),
             mapping: mapping.map(Rc::new),
         };

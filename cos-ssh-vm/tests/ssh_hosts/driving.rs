@@ -110,6 +110,7 @@ pub(crate) fn start_line(machine: &mut SshVm, host: HostId, line: &str) {
         directory: JobDirectory::Run,
         environment: Vec::new(),
         output_limit: 1 << 20,
+        staging: None,
     };
     machine.submit(VmCommand::Start {
         host,

@@ -172,6 +172,7 @@ mod tests {
             try_number: 2,
             cores: 4,
             directory: directory.map(bytes),
+            is_staged: false,
             job: Box::new(CommandJob {
                 environment: pairs.map(|(k, v)| (bytes(k), bytes(v))).collect(),
                 ..CommandJob::shell(17, "true")

@@ -501,3 +501,6 @@ impl SessionStaging {
         self.effects.push_back(Effect::Say(message, payload));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -328,3 +328,6 @@ impl Gathering {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
