@@ -5,7 +5,8 @@ use std::fmt::Display;
 pub use linkme;
 
 pub use crate::registry::{
-    Arguments, Called, Decoder, Encoder, HANDLERS, Handler, Task, Undecodable, job,
+    Argument, Arguments, Called, Codec, Decoder, Encoder, HANDLERS, Handler, Task, Undecodable,
+    Value, argument, job, value,
 };
 
 /// The text of a task's error, with its causes where the error can tell them.

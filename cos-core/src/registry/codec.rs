@@ -6,6 +6,61 @@ use thiserror::Error;
 
 use crate::encoding::{self, EncodingError, VALUE_LIMIT};
 
+/// What can be an argument of a task.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a task",
+    label = "it comes from another process",
+    note = "an argument is `Serialize`, `Deserialize` and `Send`, and owns what it holds",
+    note = "put `#[derive(serde::Serialize, serde::Deserialize)]` before a type of your own; for one of another crate \
+            look for a feature `serde`"
+)]
+pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
+
+/// What can be the value of a task.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a task",
+    label = "it goes to another process",
+    note = "a value is `Serialize` and `Deserialize`, and owns what it holds",
+    note = "put `#[derive(serde::Serialize, serde::Deserialize)]` before a type of your own; for one of another crate \
+            look for a feature `serde`",
+    note = "the error of a task travels as text: only the word `Result` in its signature takes it apart"
+)]
+pub trait Value: Serialize + DeserializeOwned + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + 'static> Value for T {}
+
+/// How a type travels.
+///
+/// Generated code names each type once, where its codec is made: a type that cannot travel is one error, at its place in
+/// the signature.
+pub struct Codec<T> {
+    encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodingError>,
+    decode: fn(&[u8]) -> Result<(T, usize), EncodingError>,
+    offset_of_error: fn(&[u8]) -> usize,
+}
+
+/// The codec of an argument.
+pub const fn argument<T: Argument>() -> Codec<T> {
+    codec()
+}
+
+/// The codec of a value.
+pub const fn value<T: Value>() -> Codec<T> {
+    codec()
+}
+
+const fn codec<T: Serialize + DeserializeOwned>() -> Codec<T> {
+    Codec {
+        encode: encoding::encode_into::<T>,
+        decode: encoding::decode_prefix::<T>,
+        offset_of_error: encoding::offset_of_error::<T>,
+    }
+}
+
 /// Collects encoded values. What goes wrong is told at the end.
 #[derive(Debug, Default)]
 pub struct Encoder {
@@ -15,18 +70,18 @@ pub struct Encoder {
 
 impl Encoder {
     /// Appends an argument.
-    pub fn argument<T: Serialize>(&mut self, name: &str, value: &T) {
-        self.append(value, || format!("argument `{name}`: "));
+    pub fn argument<T>(&mut self, codec: &Codec<T>, name: &str, argument: &T) {
+        self.append(codec, argument, || format!("argument `{name}`: "));
     }
 
     /// Appends the value of a call.
-    pub fn value<T: Serialize>(&mut self, value: &T) {
-        self.append(value, String::new);
+    pub fn value<T>(&mut self, codec: &Codec<T>, value: &T) {
+        self.append(codec, value, String::new);
     }
 
-    fn append<T: Serialize>(&mut self, value: &T, subject: impl FnOnce() -> String) {
+    fn append<T>(&mut self, codec: &Codec<T>, value: &T, subject: impl FnOnce() -> String) {
         if self.error.is_none()
-            && let Err(error) = encoding::encode_into(value, &mut self.bytes)
+            && let Err(error) = (codec.encode)(value, &mut self.bytes)
         {
             self.error = Some(format!("{}{error}", subject()));
         }
@@ -69,30 +124,31 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// When the bytes are no such argument.
-    pub fn argument<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Undecodable> {
-        self.take(|| format!("argument `{name}`"))
+    pub fn argument<T>(&mut self, codec: &Codec<T>, name: &str) -> Result<T, Undecodable> {
+        self.take(codec, || format!("argument `{name}`"))
     }
 
     /// Takes the value of a call.
     ///
     /// # Errors
     /// When the bytes are no such value.
-    pub fn value<T: DeserializeOwned>(&mut self) -> Result<T, Undecodable> {
-        self.take(|| "the value".to_owned())
+    pub fn value<T>(&mut self, codec: &Codec<T>) -> Result<T, Undecodable> {
+        self.take(codec, || "the value".to_owned())
     }
 
-    fn take<T: DeserializeOwned>(
+    fn take<T>(
         &mut self,
+        codec: &Codec<T>,
         subject: impl FnOnce() -> String,
     ) -> Result<T, Undecodable> {
-        match encoding::decode_prefix(self.rest) {
+        match (codec.decode)(self.rest) {
             Ok((value, used)) => {
                 self.rest = &self.rest[used..];
                 Ok(value)
             }
             Err(error) => {
                 let start = self.length - self.rest.len();
-                let at = start + encoding::offset_of_error::<T>(self.rest);
+                let at = start + (codec.offset_of_error)(self.rest);
                 let (subject, of) = (subject(), std::any::type_name::<T>());
                 let length = self.length;
                 Err(Undecodable(format!(

@@ -21,7 +21,7 @@ use linkme::distributed_slice;
 use thiserror::Error;
 
 #[doc(hidden)]
-pub use codec::{Decoder, Encoder, Undecodable};
+pub use codec::{Argument, Codec, Decoder, Encoder, Undecodable, Value, argument, value};
 pub(crate) use invocation::{CallResult, invoke};
 pub(crate) use typed::TypedCall;
 #[cfg_attr(

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 
-use super::codec::{Decoder, Encoder, Undecodable};
+use super::codec::{Codec, Decoder, Encoder, Undecodable};
 use crate::ids::Tid;
 use crate::job::{
     Call, CallFailure, CommandOutput, Job, Outcome, Payload, TaskAt, TaskEnd, TaskError, TaskLabel,
@@ -24,18 +24,11 @@ pub trait Task: 'static {
     type Arguments: Arguments;
     /// What comes of it when it succeeds.
     type Value: 'static;
+    /// How that travels.
+    const VALUE: Codec<Self::Value>;
 
     /// Calls the function.
     fn call(arguments: Self::Arguments) -> Called<Result<Self::Value, String>>;
-
-    /// Encodes a value.
-    fn encode(value: &Self::Value, encoder: &mut Encoder);
-
-    /// Decodes a value.
-    ///
-    /// # Errors
-    /// When the bytes are no such value.
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self::Value, Undecodable>;
 }
 
 /// The arguments of a typed task. Implemented by `#[cos::task]`.
@@ -183,7 +176,7 @@ pub(super) fn decode_arguments<A: Arguments>(bytes: &[u8]) -> Result<A, Undecoda
 
 pub(super) fn encode_value<T: Task>(value: &T::Value) -> Result<Vec<u8>, CallFailure> {
     let mut encoder = Encoder::default();
-    T::encode(value, &mut encoder);
+    encoder.value(&T::VALUE, value);
     encoder
         .finish()
         .map_err(|error| CallFailure::Unencodable { error })
@@ -191,7 +184,7 @@ pub(super) fn encode_value<T: Task>(value: &T::Value) -> Result<Vec<u8>, CallFai
 
 fn decode_value<T: Task>(bytes: &[u8]) -> Result<T::Value, Undecodable> {
     let mut decoder = Decoder::new(bytes);
-    let value = T::decode(&mut decoder)?;
+    let value = decoder.value(&T::VALUE)?;
     decoder.finish()?;
     Ok(value)
 }

@@ -1,13 +1,12 @@
 //! What stands beside the function afterwards.
 //!
-//! Everything but the twin is in an anonymous constant, so it names nothing in the user's module. Types are
-//! written once for `Serialize` and once for `Deserialize`, each with its own place in the source, so that a missing
-//! implementation is one error there.
+//! Everything but the twin is in an anonymous constant, so it names nothing in the user's module. A codec is asked for
+//! once for each type, at its place in the signature, so that a type that cannot travel is one error there.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Index, ItemFn};
+use syn::{Attribute, Index, ItemFn, ReturnType};
 
 use super::fingerprint;
 use super::signature::{Argument, Output, Signature};
@@ -26,8 +25,7 @@ pub(super) fn generate(function: &ItemFn, signature: &Signature) -> TokenStream 
         quote!(#name: #kind)
     });
     let names = signature.arguments.iter().map(|argument| &argument.name);
-    let encode = quote_spanned!(value.span()=> encoder.value(value));
-    let decode = quote_spanned!(value.span()=> decoder.value::<#value>());
+    let value_codec = quote_spanned!(value.span()=> #cos::__private::value::<#value>());
     let shown = name.to_string();
     let job_doc =
         format!("A job that calls [`{shown}()`] with these arguments, here or elsewhere.");
@@ -46,18 +44,9 @@ pub(super) fn generate(function: &ItemFn, signature: &Signature) -> TokenStream 
                 const FINGERPRINT: u64 = #fingerprint;
                 type Arguments = __Arguments;
                 type Value = #value;
+                const VALUE: #cos::__private::Codec<#value> = #value_codec;
 
                 #call
-
-                fn encode(value: &#value, encoder: &mut #cos::__private::Encoder) {
-                    #encode
-                }
-
-                fn decode(
-                    decoder: &mut #cos::__private::Decoder<'_>,
-                ) -> ::core::result::Result<#value, #cos::__private::Undecodable> {
-                    #decode
-                }
             }
 
             #[#cos::__private::linkme::distributed_slice(#cos::__private::HANDLERS)]
@@ -96,19 +85,25 @@ fn twin(function: &ItemFn) -> TokenStream {
 /// The arguments as one type that can travel.
 fn arguments(cos: &TokenStream, signature: &Signature) -> TokenStream {
     let kinds = signature.arguments.iter().map(|argument| &argument.kind);
-    let encoded = signature
-        .arguments
-        .iter()
-        .enumerate()
-        .map(|(position, argument)| {
-            let (name, index) = (argument.name.to_string(), Index::from(position));
-            quote_spanned!(argument.kind.span()=> encoder.argument(#name, &self.#index);)
-        });
-    let decoded = signature.arguments.iter().map(|argument| {
-        let (name, kind) = (argument.name.to_string(), &argument.kind);
-        quote_spanned!(kind.span()=> decoder.argument::<#kind>(#name)?)
+    let numbered = || signature.arguments.iter().enumerate();
+    let codec = |position: usize| format_ident!("__CODEC_{position}");
+    let codecs = numbered().map(|(position, argument)| {
+        let (codec, kind) = (codec(position), &argument.kind);
+        let made = quote_spanned!(kind.span()=> #cos::__private::argument::<#kind>());
+        quote!(const #codec: #cos::__private::Codec<#kind> = #made;)
+    });
+    let encoded = numbered().map(|(position, argument)| {
+        let (codec, name) = (codec(position), argument.name.to_string());
+        let index = Index::from(position);
+        quote!(encoder.argument(&#codec, #name, &self.#index);)
+    });
+    let decoded = numbered().map(|(position, argument)| {
+        let (codec, name) = (codec(position), argument.name.to_string());
+        quote!(decoder.argument(&#codec, #name)?)
     });
     quote! {
+        #(#codecs)*
+
         struct __Arguments(#(#kinds),*);
 
         impl #cos::__private::Arguments for __Arguments {
@@ -139,8 +134,11 @@ fn call(cos: &TokenStream, function: &ItemFn, signature: &Signature) -> TokenStr
     let result = match &signature.output {
         Output::Value(_) => quote!(::core::result::Result::Ok(#called)),
         Output::Result { .. } => {
-            let output = &function.sig.output;
-            let text = quote_spanned!(output.span()=> |error| #cos::__private::error_text(&error));
+            let output = match &function.sig.output {
+                ReturnType::Type(_, kind) => kind.span(),
+                ReturnType::Default => function.sig.output.span(),
+            };
+            let text = quote_spanned!(output=> |error| #cos::__private::error_text(&error));
             quote!(#called.map_err(#text))
         }
     };
