@@ -2,64 +2,70 @@
 
 use std::io;
 
+use cos_core as cos;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-task! {
-    /// Panics.
-    panics(message: String) -> () { panic!("{message}") }
+/// Panics.
+#[cos::task]
+pub fn panics(message: String) {
+    panic!("{message}")
 }
 
-task! {
-    /// Fails.
-    fallible fails(message: String) -> () { Err(io::Error::other(message)) }
+/// Fails.
+#[cos::task]
+pub fn fails(message: String) -> std::io::Result<()> {
+    Err(io::Error::other(message))
 }
 
-task! {
-    /// Aborts.
-    aborts() -> () { std::process::abort() }
+/// Aborts.
+#[cos::task]
+pub fn aborts() {
+    std::process::abort()
 }
 
-task! {
-    /// Reads where nothing is.
-    segfaults() -> u8 {
-        let nowhere = std::ptr::without_provenance::<u8>(8);
-        // SAFETY: none; the task is meant to crash.
-        unsafe { nowhere.read_volatile() }
-    }
+/// Reads where nothing is.
+#[cos::task]
+pub fn segfaults() -> u8 {
+    let nowhere = std::ptr::without_provenance::<u8>(8);
+    // SAFETY: none; the task is meant to crash.
+    unsafe { nowhere.read_volatile() }
 }
 
-task! {
-    /// Exits.
-    exits(code: i32) -> () { std::process::exit(code) }
+/// Exits.
+#[cos::task]
+pub fn exits(code: i32) {
+    std::process::exit(code)
 }
 
-task! {
-    /// Is killed as by somebody else.
-    is_killed() -> () {
-        let _ = kill_process(getpid(), Signal::KILL);
-    }
+/// Is killed as by somebody else.
+#[cos::task]
+pub fn is_killed() {
+    let _ = kill_process(getpid(), Signal::KILL);
 }
 
-task! {
-    /// Runs out of memory: of what this process may have, so that no other has to suffer.
-    runs_out_of_memory() -> usize {
-        const LIMIT: u64 = 512 << 20;
-        let limit = Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) };
-        setrlimit(Resource::As, limit).expect("a limit may be lowered");
-        let mut held = Vec::new();
-        loop {
-            held.push(vec![1_u8; 1 << 20]);
-            if held.len() > 10_000 {
-                return held.len();
-            }
+/// Runs out of memory: of what this process may have, so that no other has to suffer.
+#[cos::task]
+pub fn runs_out_of_memory() -> usize {
+    const LIMIT: u64 = 512 << 20;
+    let limit = Rlimit {
+        current: Some(LIMIT),
+        maximum: Some(LIMIT),
+    };
+    setrlimit(Resource::As, limit).expect("a limit may be lowered");
+    let mut held = Vec::new();
+    loop {
+        held.push(vec![1_u8; 1 << 20]);
+        if held.len() > 10_000 {
+            return held.len();
         }
     }
 }
 
-task! {
-    /// Overflows the stack.
-    overflows_the_stack(depth: u64) -> u64 { deeper(depth) }
+/// Overflows the stack.
+#[cos::task]
+pub fn overflows_the_stack(depth: u64) -> u64 {
+    deeper(depth)
 }
 
 fn deeper(depth: u64) -> u64 {
@@ -70,21 +76,22 @@ fn deeper(depth: u64) -> u64 {
     }
 }
 
-task! {
-    /// Stops its whole process, as a debugger would.
-    stops_its_process() -> () {
-        let _ = kill_process(getpid(), Signal::STOP);
-    }
+/// Stops its whole process, as a debugger would.
+#[cos::task]
+pub fn stops_its_process() {
+    let _ = kill_process(getpid(), Signal::STOP);
 }
 
-task! {
-    /// Gives something that no one can read.
-    gives_what_does_not_decode() -> OneWay { OneWay }
+/// Gives something that no one can read.
+#[cos::task]
+pub fn gives_what_does_not_decode() -> OneWay {
+    OneWay
 }
 
-task! {
-    /// Gives something that cannot be written.
-    gives_what_does_not_encode() -> NoWay { NoWay }
+/// Gives something that cannot be written.
+#[cos::task]
+pub fn gives_what_does_not_encode() -> NoWay {
+    NoWay
 }
 
 /// Is written as a short text and read as a number of eight bytes.

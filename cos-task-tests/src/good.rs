@@ -1,38 +1,40 @@
 //! Tasks that do what they should.
 
+use cos_core as cos;
 use serde_bytes::ByteBuf;
 
-task! {
-    /// Twice a number.
-    double(x: u64) -> u64 { 2 * x }
+/// Twice a number.
+#[cos::task]
+pub fn double(x: u64) -> u64 {
+    2 * x
 }
 
-task! {
-    /// So many bytes, each as it should be by its place.
-    bytes(count: usize) -> ByteBuf { pattern(count) }
+/// So many bytes, each as it should be by its place.
+#[cos::task]
+pub fn bytes(count: usize) -> ByteBuf {
+    pattern(count)
 }
 
-task! {
-    /// How many bytes it was given, if each is as it should be.
-    fallible count(bytes: ByteBuf) -> usize {
-        match bytes == pattern(bytes.len()) {
-            true => Ok(bytes.len()),
-            false => Err(std::io::Error::other("the bytes are not as they were sent")),
-        }
+/// How many bytes it was given, if each is as it should be.
+#[cos::task]
+pub fn count(bytes: ByteBuf) -> std::io::Result<usize> {
+    match bytes == pattern(bytes.len()) {
+        true => Ok(bytes.len()),
+        false => Err(std::io::Error::other("the bytes are not as they were sent")),
     }
 }
 
-task! {
-    /// The process that runs it.
-    process() -> u32 { std::process::id() }
+/// The process that runs it.
+#[cos::task]
+pub fn process() -> u32 {
+    std::process::id()
 }
 
-task! {
-    /// Takes its time, in milliseconds.
-    sleep(milliseconds: u64) -> u64 {
-        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
-        milliseconds
-    }
+/// Takes its time, in milliseconds.
+#[cos::task]
+pub fn sleep(milliseconds: u64) -> u64 {
+    std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+    milliseconds
 }
 
 /// Bytes of which none can be taken for its neighbour.

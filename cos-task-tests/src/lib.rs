@@ -1,8 +1,5 @@
 //! Typed tasks that behave as badly as tasks can, and some good ones to have beside them.
 
-#[macro_use]
-mod task;
-
 pub mod endings;
 pub mod good;
 pub mod output;

@@ -98,11 +98,15 @@ fn cut(mut failure: CallFailure) -> CallFailure {
     let text = match &mut failure {
         CallFailure::Error { text } => text,
         CallFailure::Panicked { message, .. } => message,
-        CallFailure::Arguments { error } | CallFailure::Value { error } => error,
+        CallFailure::Undecodable { error } | CallFailure::Unencodable { error } => error,
         CallFailure::ProcessEnded { .. } | CallFailure::NotRegistered(_) => return failure,
     };
     if text.len() > TEXT_LIMIT {
-        text.truncate(text.floor_char_boundary(TEXT_LIMIT));
+        let mut end = TEXT_LIMIT;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
         text.push_str(" ...");
     }
     failure

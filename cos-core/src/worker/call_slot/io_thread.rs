@@ -19,10 +19,7 @@ pub(super) fn serve(shared: &Shared) {
     let _guard = EndsTheProcess;
     let mut buffer = vec![0; CHUNK];
     let mut interest = shared.lock().take_interest();
-    loop {
-        let Ok(found) = wait(shared, interest) else {
-            break;
-        };
+    while let Ok(found) = wait(shared, interest) {
         match turn(shared, found, &mut buffer) {
             Ok(next) => interest = next,
             Err(AgentGone) => break,
