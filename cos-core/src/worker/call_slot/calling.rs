@@ -9,10 +9,11 @@ use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::fchdir;
 
+use super::delivery::Finished;
 use super::execution::Executor;
 use super::left_over;
 use super::shared::Shared;
-use super::state::{Begun, Finished};
+use super::state::Begun;
 use crate::job::{CallFailure, Usage};
 use crate::wire::frame::CHUNK;
 use crate::worker::calls::{flush_c_streams, usage_so_far};

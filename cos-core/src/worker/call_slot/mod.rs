@@ -23,6 +23,7 @@
 
 mod aborting;
 mod calling;
+mod delivery;
 mod execution;
 mod io_thread;
 mod left_over;

@@ -11,8 +11,9 @@ use rustix::time::{
     timerfd_settime,
 };
 
+use super::delivery::{Drained, Finished};
 use super::output::Outputs;
-use super::state::{Begun, Drained, Finished, State};
+use super::state::{Begun, State};
 
 /// How long results may wait for more, so that many short calls cost one write (1 ms).
 const HOLD: Duration = Duration::from_millis(1);
