@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .map_or(Ok(20), |word| word.parse())?;
     let machine = LocalVm::new("example", SlotCount::Cores)?;
-    let outputs = Os::new(machine).block_on(async {
+    let outputs = Os::new().vm(machine).block_on(async {
         let squares = (1..=jobs).map(|n| CommandJob::shell(n, format!("expr {n} '*' {n}")));
         dispatch(squares.map(Job::captured)).collect().await
     })??;

@@ -59,7 +59,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         }
         Flow::Go
     });
-    Os::new(machine).run(main).await?;
+    Os::new().vm(machine).run(main).await??;
     for (host, number) in ran {
         println!("{host}: {number}");
     }

@@ -13,7 +13,7 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     cos_core::worker::init(); // this program is its own worker
 //!     let machine = LocalVm::new("demo", SlotCount::Cores)?;
-//!     Os::new(machine).block_on(async {
+//!     Os::new().vm(machine).block_on(async {
 //!         // An endless source: what is not asked for is never made.
 //!         let jobs = (1u64..).map(|n| Job::captured(CommandJob::shell(n, format!("factor {n}"))).extra(n));
 //!         dispatch(jobs)
@@ -66,11 +66,15 @@ pub mod worker;
 
 pub use cos_macros::task;
 pub use dispatch::{
-    Dispatch, DispatchError, DispatchStream, Done, Flow, dispatch, dispatch_stream,
+    Dispatch, DispatchError, DispatchStream, Done, Flow, dispatch, dispatch_single, dispatch_stream,
 };
 pub use error::{Error, Result};
 pub use job::Job;
-pub use runtime::{NoOs, Os, free_slots, slots};
+pub use runtime::{
+    NoOs, Os, OsError, SetVmError, SpawnError, TaskHandle, TaskInfo, TaskSet, TaskStatus, Value,
+    ValueError, finalize, finished_tasks, free_slots, join, join_checked, local_task_count,
+    remote_task_count, set_vm, slots, spawn, task_count, task_info, tid, try_join, yield_now,
+};
 
 /// The programs of the README, which must compile.
 #[cfg(doctest)]

@@ -104,7 +104,7 @@ fn absent(missing: Missing) -> Missing {
 }
 
 fn run<T: 'static>(job: cos::Job<T>) -> Result<T, cos::job::TaskError> {
-    let os = cos::Os::new(LocalVm::in_process(1));
+    let os = cos::Os::new().vm(LocalVm::in_process(1));
     let results = os.block_on(async { cos::dispatch([job]).collect_all().await });
     results.unwrap().unwrap().remove(0)
 }

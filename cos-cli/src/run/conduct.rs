@@ -139,16 +139,7 @@ impl Conduct {
         let total = input.total_handle();
         let source_failure = SourceFailure::default();
         let jobs = jobs(input, factory, delay, all_hosts, Rc::clone(&source_failure));
-        let results = match dispatch_stream(jobs).policy(policy).stream() {
-            Ok(results) => results,
-            Err(error) => {
-                let message = Some(Message::error(error));
-                return Verdict {
-                    stop: Some(Stop::Internal),
-                    message,
-                };
-            }
-        };
+        let results = dispatch_stream(jobs).policy(policy).stream();
         let mut results = pin!(results);
         let mut state = State {
             halt,

@@ -139,7 +139,8 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
         plan.factory.records.clone(),
         plan.factory.mapping.clone(),
     );
-    let mut os = Os::new(machine)
+    let mut os = Os::new()
+        .vm(machine)
         .config(plan.config.clone())
         .grace(GRACE)
         .shutdown_limit(GOODBYE)
@@ -163,7 +164,9 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
     let tally = conduct.tally();
     let total = conduct.total();
     let finished = tokio::select! {
-        verdict = os.run(conduct.run()) => Some(verdict),
+        verdict = os.run(conduct.run()) => Some(verdict.map_err(|error| {
+            Failure::internal(Message::error("cannot start the run").cause(error))
+        })?),
         () = left(demands.clone()) => None,
     };
     let Some(verdict) = finished else {

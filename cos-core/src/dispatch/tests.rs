@@ -118,7 +118,7 @@ const EXPECTED: [&str; 6] = [
 fn a_job_that_cannot_be_run_has_its_place_its_outcome_and_its_event() {
     let events = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&events);
-    let os = Os::new(Prompt::new()).observe(move |stamped| {
+    let os = Os::new().vm(Prompt::new()).observe(move |stamped| {
         if let RunEvent::TaskEnded { index, outcome, .. } = &stamped.event {
             seen.borrow_mut().push((*index, said(outcome)));
         }
@@ -139,7 +139,7 @@ fn a_window_of_one_is_not_stopped_by_jobs_that_cannot_be_run() {
         order.push((done.index, done.extra));
         super::Flow::Go
     };
-    let os = Os::new(Prompt::new());
+    let os = Os::new().vm(Prompt::new());
     let ended = os.block_on(async { dispatch(jobs()).window(1).for_each(consumer).await });
     ended.unwrap().unwrap();
     assert_eq!(

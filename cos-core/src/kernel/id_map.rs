@@ -6,11 +6,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// A table by id. Ids rise by one and no peer chooses them. So each has a bucket of its own nearly always, and
 /// neighbours in age are neighbours in memory: a million of them are gone through in order, not at random. The hasher has
 /// no random key, so that a run can be repeated exactly.
-pub(super) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
 /// The hasher of an [`IdMap`].
 #[derive(Clone, Copy, Default)]
-pub(super) struct IdHasher(u64);
+pub(crate) struct IdHasher(u64);
 
 /// 2^64 over the golden ratio: products of neighbours differ in their high bits.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -51,7 +51,7 @@ mod connection;
 mod deadline;
 mod family;
 mod host;
-mod id_map;
+pub(crate) mod id_map;
 #[cfg(any(test, feature = "sim"))]
 mod invariants;
 mod licence;

@@ -69,7 +69,6 @@ pub(crate) trait TypedCall<T>: Send {
     /// Calls the function in this process, a plain one to its end. A panic is an error.
     ///
     /// In debug builds arguments and value go through the encoding, so that what cannot travel is seen here.
-    #[cfg_attr(not(test), allow(dead_code, reason = "as run_here"))]
     fn call(self: Box<Self>, label: TaskLabel) -> Called<Result<T, TaskError>>;
 }
 

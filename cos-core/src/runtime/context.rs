@@ -13,12 +13,19 @@ thread_local! {
 
 /// A system call outside of [`Os::run`](super::Os::run).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("no OS runs on this thread: call this inside of Os::run or Os::block_on")]
+#[error(
+    "no OS runs here: call this inside of #[cos::main], Os::run or Os::block_on, not in another thread or task"
+)]
 pub struct NoOs;
 
 /// The OS whose program is being polled on this thread.
 pub(crate) fn current() -> Result<Rc<Shared>, NoOs> {
-    CURRENT.with(|current| current.borrow().clone()).ok_or(NoOs)
+    with(Rc::clone)
+}
+
+/// Lends the OS whose program is being polled on this thread.
+pub(crate) fn with<R>(call: impl FnOnce(&Rc<Shared>) -> R) -> Result<R, NoOs> {
+    CURRENT.with(|current| current.borrow().as_ref().map(call).ok_or(NoOs))
 }
 
 /// Makes an OS the current one until the guard is dropped.

@@ -1,23 +1,50 @@
-//! The only place where the kernel meets the world: reads the clock, polls the machine and the program, carries
-//! out the kernel's actions.
+//! The only place where the kernel meets the world: reads the clock, polls machine and microthreads, carries out the kernel's
+//! actions; and the system calls of programs.
 //!
-//! One turn of [`Os::run`]:
+//! One look of [`Os::run`] at what there is to do:
 //!
 //! ```text
-//!  machine --events--> kernel --actions--> machine, observers, inboxes
-//!  clock   --now-----> kernel --actions--> ...
-//!  main    <--polled-- (its system calls go to the kernel) --actions--> ...
+//!  machine, clock --> Backend --what has happened--> observers, microthreads that wait
+//!  other wakers   --> WakeQueue --------------------> ready queue
+//!  ready queue    --> a turn: the body is polled, its system calls change the tables ... and the next
 //! ```
 //!
-//! A turn ends when nothing is left to be done, and the next begins when the machine, a timer or the program wakes it.
+//! The order of turns is [`kernel::microthread`](crate::kernel::microthread)'s. What lies here beside its rows: futures and values
+//! (`body`, `bodies`, `value`), wakers (`waker`), the tasks of remote ones (`remote`), and whoever runs those (`backend`).
+//!
+//! A microthread is polled with a waker of its own, so that sockets and channels of tokio can wake it. A system call that
+//! waits needs none: it is a `wait`, whose turn names it. Only where it is polled with another waker, as in `FuturesUnordered`, is that one
+//! kept, and woken in the wait's turn.
 
+mod along;
+mod backend;
+mod bodies;
+pub(crate) mod body;
 mod calls;
 pub(crate) mod context;
-pub(crate) mod inbox;
+mod handle;
+mod join;
 mod log;
+mod machine;
 mod os;
+pub(crate) mod remote;
 pub(crate) mod shared;
+mod spawn;
+mod task_set;
+mod turn;
+pub(crate) mod value;
+pub(crate) mod wait;
+mod waker;
 
-pub use calls::{free_slots, slots};
+pub use calls::{
+    TaskInfo, TaskStatus, YieldNow, finished_tasks, free_slots, local_task_count,
+    remote_task_count, slots, task_count, task_info, tid, yield_now,
+};
 pub use context::NoOs;
-pub use os::Os;
+pub use handle::TaskHandle;
+pub use join::{Join, JoinError, join, join_checked, try_join};
+pub use machine::{SetVmError, finalize, set_vm};
+pub use os::{Os, OsError};
+pub use spawn::{Spawn, SpawnError, Spawnable, Spawning, spawn};
+pub use task_set::{IntoSpawn, JoinNext, TaskSet};
+pub use value::{Value, ValueError};

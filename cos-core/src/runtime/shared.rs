@@ -1,106 +1,270 @@
-//! What the turn of the OS and the system calls of its program share: kernel, machine, observers, inboxes.
+//! What the turns of the OS and the system calls of its program share: microthreads, their bodies, whoever runs remote work,
+//! observers.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::task::{Context, Poll, Waker};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use super::inbox::{Delivery, InboxId, Inboxes};
+use super::backend::{Backend, Happening};
+use super::bodies::Bodies;
+use super::body::BoxedBody;
+use super::context::NoOs;
 use super::log::log;
+use super::remote::{RemoteTask, RemoteTasks};
+use super::value::Ending;
+use super::wait::Wait;
+use super::waker::WakeQueue;
 use crate::clock;
 use crate::event::{RunEvent, Stamped};
-use crate::ids::{HostId, TaskId};
-use crate::job::TaskError;
-use crate::kernel::{Action, Kernel, SubmitError, TaskRequest};
+use crate::ids::{HostId, TaskId, Tid};
+use crate::job::{Outcome, TaskError};
+use crate::kernel::KernelConfig;
+use crate::kernel::microthread::{
+    Answer, MAIN, Microthreads, Orphan, Place, SCHEDULER, Visibility, WaitId,
+};
+use crate::panics;
 use crate::time::Time;
-use crate::vm::{VirtualMachine, VmEvent};
-
-/// How many events one turn takes from the machine before the program gets its turn.
-const BATCH: usize = 1024;
 
 /// A consumer of the event stream.
 pub(super) type Observer = Box<dyn FnMut(&Stamped)>;
 
+/// One OS. No call of the program's own code is ever made while its tables are borrowed.
 pub(crate) struct Shared {
-    inner: RefCell<Inner>,
+    pub(super) inner: RefCell<Inner>,
     /// Apart from the rest, since an observer may make system calls.
     observers: RefCell<Vec<Observer>>,
-    grace: Duration,
+    pub(super) wakes: Arc<WakeQueue>,
+    /// Who is being polled.
+    running: Cell<Option<Tid>>,
+    /// What tells its waker from others.
+    own_waker: Cell<*const ()>,
+    pub(super) config: KernelConfig,
+    pub(super) grace: Duration,
+    pub(super) shutdown_limit: Duration,
+    /// Whether it was said that remote tasks run here, since there is no machine.
+    pub(super) warned: Cell<bool>,
 }
 
-struct Inner {
-    kernel: Kernel,
-    machine: Box<dyn VirtualMachine>,
-    inboxes: Inboxes,
+/// The tables.
+pub(super) struct Inner {
+    pub(super) threads: Microthreads<Ending>,
+    pub(super) bodies: Bodies,
+    /// Wakers of waits that are polled by other wakers than their microthread's own.
+    pub(super) wakers: HashMap<WaitId, Waker>,
+    pub(super) backend: Option<Box<dyn Backend>>,
+    /// Machines that are being shut down.
+    pub(super) retired: Vec<Box<dyn Backend>>,
+    /// Waits of those who want to know when they are.
+    pub(super) retirement_waits: Vec<WaitId>,
+    /// The names of the backend's hosts.
+    pub(super) host_names: Vec<Arc<str>>,
+    pub(super) remote: RemoteTasks,
+    /// Waits of those who have more tasks than there was room for.
+    pub(super) room_waits: Vec<WaitId>,
+    /// Why spawns that waited for a host have come to nothing.
+    pub(super) refusals: HashMap<Tid, Box<TaskError>>,
+    /// Numbers for the tasks of spawns.
+    pub(super) next_index: u64,
+    /// What is to be dropped when the tables are not borrowed any more.
+    pub(super) graveyard: Vec<Ending>,
     events: VecDeque<Stamped>,
-    /// Wakes the turn when a system call was made from outside of it.
-    waker: Option<Waker>,
-    machine_ended: bool,
+    /// Wakes the OS.
+    pub(super) waker: Option<Waker>,
 }
 
 impl Shared {
     pub(super) fn new(
-        kernel: Kernel,
-        machine: Box<dyn VirtualMachine>,
+        config: KernelConfig,
         observers: Vec<Observer>,
         grace: Duration,
+        shutdown_limit: Duration,
     ) -> Self {
-        let inner = Inner {
-            kernel,
-            machine,
-            inboxes: Inboxes::default(),
+        let wakes = Arc::new(WakeQueue::default());
+        let mut inner = Inner {
+            threads: Microthreads::new(),
+            bodies: Bodies::new(Arc::clone(&wakes)),
+            wakers: HashMap::new(),
+            backend: None,
+            retired: Vec::new(),
+            retirement_waits: Vec::new(),
+            host_names: Vec::new(),
+            remote: RemoteTasks::default(),
+            room_waits: Vec::new(),
+            refusals: HashMap::new(),
+            next_index: 0,
+            graveyard: Vec::new(),
             events: VecDeque::new(),
             waker: None,
-            machine_ended: false,
         };
+        if let Some(row) = inner.threads.row(MAIN) {
+            inner.bodies.insert(MAIN, row, None);
+        }
         Self {
             inner: RefCell::new(inner),
             observers: RefCell::new(observers),
+            wakes,
+            running: Cell::new(None),
+            own_waker: Cell::new(std::ptr::null()),
+            config,
             grace,
+            shutdown_limit,
+            warned: Cell::new(false),
         }
     }
 
-    /// Connects the hosts.
-    pub(super) fn start(&self) {
-        self.inner.borrow_mut().kernel.start(clock::now());
-        self.carry_out();
+    /// Does something with the tables, and drops afterwards what it leaves to be dropped.
+    pub(super) fn with<R>(&self, call: impl FnOnce(&mut Inner) -> R) -> R {
+        let result = call(&mut self.inner.borrow_mut());
+        self.bury();
+        result
     }
 
-    /// Feeds the kernel with whatever the machine has and the clock says. Returns whether the machine has more.
-    pub(super) fn turn(&self, context: &mut Context<'_>) -> bool {
-        let now = clock::now();
-        let mut more = false;
-        {
-            let inner = &mut *self.inner.borrow_mut();
-            inner.waker = Some(context.waker().clone());
-            let room = inner.kernel.wanting();
-            for taken in 0.. {
-                if taken == BATCH {
-                    more = true;
-                    break;
+    /// Drops what was left to be dropped: the program's own code, which may make system calls and panic.
+    fn bury(&self) {
+        loop {
+            let dead = {
+                let inner = &mut *self.inner.borrow_mut();
+                if !inner.threads.has_discarded() && inner.graveyard.is_empty() {
+                    return;
                 }
-                let Poll::Ready(event) = inner.machine.poll_event(context) else {
-                    break;
-                };
-                let Some(event) = event else {
-                    inner.machine_ended = true;
-                    break;
-                };
-                inner.take(event, now);
-            }
-            inner.kernel.handle_timeout(now);
-            inner.carry_out(now);
-            if inner.kernel.wanting() > room {
-                inner.inboxes.wake_all();
+                inner.graveyard.append(&mut inner.threads.discarded());
+                std::mem::take(&mut inner.graveyard)
+            };
+            for ending in dead {
+                if let Err(panic) = panics::catch(|| drop(ending)) {
+                    let message = panic.message;
+                    tracing::error!(target: "cos::kernel", message, "the drop of a microthread panicked");
+                }
             }
         }
-        self.observe();
+    }
+
+    /// Who makes a system call.
+    pub(crate) fn caller(&self) -> Result<Tid, NoOs> {
+        self.running.get().ok_or(NoOs)
+    }
+
+    /// The same, and the scheduler where no microthread is polled.
+    pub(super) fn running(&self) -> Tid {
+        self.running.get().unwrap_or(SCHEDULER)
+    }
+
+    /// Somebody is polled, with a waker that `own` tells from others; or nobody.
+    pub(super) fn set_running(&self, tid: Option<Tid>, own: *const ()) {
+        self.running.set(tid);
+        self.own_waker.set(own);
+    }
+
+    /// Whether a turn of `tid` polls whoever has this waker.
+    pub(super) fn is_own_waker(&self, tid: Tid, waker: &Waker) -> bool {
+        self.running.get() == Some(tid) && self.own_waker.get() == waker.data()
+    }
+
+    /// Begins a wait of the caller's.
+    pub(crate) fn wait(
+        self: &Rc<Self>,
+        begin: impl FnOnce(&mut Microthreads<Ending>, Tid) -> WaitId,
+    ) -> Result<Wait, NoOs> {
+        let tid = self.caller()?;
+        let id = begin(&mut self.inner.borrow_mut().threads, tid);
+        Ok(Wait::new(self, tid, id))
+    }
+
+    pub(super) fn take_answer(&self, id: WaitId) -> Option<Answer<Ending>> {
+        self.inner.borrow_mut().threads.take(id)
+    }
+
+    /// Keeps a waker for a wait, and gives the one that was kept.
+    pub(super) fn keep_waker(&self, id: WaitId, waker: Option<&Waker>) -> Option<Waker> {
+        let waker = waker.cloned();
+        let wakers = &mut self.inner.borrow_mut().wakers;
+        match waker {
+            Some(waker) => wakers.insert(id, waker),
+            None => wakers.remove(&id),
+        }
+    }
+
+    pub(super) fn withdraw(&self, id: WaitId) {
+        self.with(|inner| inner.threads.withdraw(id));
+        self.wake_if_outside();
+    }
+
+    /// Something was dropped that belongs to this OS: if that was outside of its turns, it must look what has changed.
+    fn wake_if_outside(&self) {
+        if self.running.get().is_none() {
+            self.inner.borrow_mut().wake();
+        }
+    }
+
+    /// Makes a local child.
+    pub(crate) fn spawn_local(
+        self: &Rc<Self>,
+        visibility: Visibility,
+        body: BoxedBody,
+    ) -> Result<(Tid, Wait), NoOs> {
+        let caller = self.caller()?;
+        let inner = &mut *self.inner.borrow_mut();
+        let (child, wait) = inner.threads.spawn(caller, visibility, Place::Local);
+        inner.bodies.insert(child.tid, child.row, Some(body));
+        Ok((child.tid, Wait::new(self, caller, wait)))
+    }
+
+    /// Ends microthreads that are not wanted any more, with their children.
+    pub(crate) fn cancel_children(&self, tids: impl Iterator<Item = Tid>) {
+        self.with(|inner| {
+            for tid in tids {
+                let orphans = inner.threads.cancel(tid);
+                inner.end_orphans(orphans, self.grace);
+            }
+        });
+        self.carry_out();
+        self.wake_if_outside();
+    }
+
+    /// A microthread has ended.
+    pub(super) fn finish(&self, tid: Tid, ending: Ending) {
+        let has_remote = self.with(|inner| {
+            let orphans = inner.threads.finish(tid, ending);
+            inner.end_orphans(orphans, self.grace)
+        });
+        if has_remote {
+            self.carry_out();
+        }
+    }
+
+    /// Lets the backend take in what has come. Returns whether it has more.
+    pub(super) fn poll_backend(&self, context: &mut Context<'_>) -> bool {
+        let now = clock::now();
+        let more = {
+            let inner = &mut *self.inner.borrow_mut();
+            match &mut inner.waker {
+                Some(known) => known.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
+            let mut more = false;
+            for backend in &mut inner.retired {
+                more |= backend.poll(context, now);
+            }
+            if let Some(backend) = &mut inner.backend {
+                let room = backend.wanting();
+                more |= backend.poll(context, now);
+                if backend.wanting() > room {
+                    inner.wake_for_room();
+                }
+            }
+            more
+        };
+        self.carry_out();
+        self.inner.borrow_mut().forget_retired();
         more
     }
 
-    /// Carries out what the kernel wants after a system call.
+    /// Takes what has happened elsewhere to those whom it concerns.
     pub(super) fn carry_out(&self) {
-        self.inner.borrow_mut().carry_out(clock::now());
+        self.with(Inner::carry_out);
         self.observe();
     }
 
@@ -118,118 +282,108 @@ impl Shared {
         }
     }
 
-    /// When the kernel next wants to know the time.
+    /// When the backend wants to be polled though nothing has come.
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.inner.borrow().kernel.poll_timeout()
-    }
-
-    pub(super) fn shut_down(&self, limit: Duration) {
-        {
-            let inner = &mut *self.inner.borrow_mut();
-            let now = clock::now();
-            inner.kernel.disconnect_all(self.grace, now);
-            inner.carry_out(now);
-            inner.machine.shutdown(self.grace, limit);
-        }
-        self.observe();
-    }
-
-    /// Takes the last events of a machine that was shut down; true when there are none any more.
-    pub(super) fn poll_ended(&self, context: &mut Context<'_>) -> bool {
-        while self.turn(context) {}
-        self.inner.borrow().machine_ended
-    }
-
-    pub(crate) fn open_inbox(&self) -> InboxId {
-        self.inner.borrow_mut().inboxes.open()
-    }
-
-    /// Closes an inbox; its tasks that still run are cancelled.
-    pub(crate) fn close_inbox(&self, inbox: InboxId) {
-        {
-            let inner = &mut *self.inner.borrow_mut();
-            let now = clock::now();
-            for task in inner.inboxes.close(inbox) {
-                inner.kernel.cancel(task, self.grace, now);
-            }
-            inner.wake();
-        }
-        self.carry_out();
-    }
-
-    pub(crate) fn submit(
-        &self,
-        request: TaskRequest,
-        inbox: InboxId,
-        captures: bool,
-    ) -> Result<TaskId, SubmitError> {
-        let task = {
-            let inner = &mut *self.inner.borrow_mut();
-            let task = inner.kernel.submit(request, clock::now())?;
-            inner.inboxes.route(task, inbox, captures);
-            inner.wake();
-            task
-        };
-        self.carry_out();
-        Ok(task)
-    }
-
-    /// Gives a job that cannot be run its outcome.
-    pub(crate) fn submit_failed(&self, index: u64, error: TaskError, inbox: InboxId) -> TaskId {
-        let task = {
-            let inner = &mut *self.inner.borrow_mut();
-            let task = inner.kernel.submit_failed(index, error);
-            inner.inboxes.route(task, inbox, false);
-            task
-        };
-        self.carry_out();
-        task
-    }
-
-    pub(crate) fn take_delivery(&self, inbox: InboxId, waker: &Waker) -> Option<Delivery> {
-        self.inner.borrow_mut().inboxes.take(inbox, waker)
-    }
-
-    pub(crate) fn waiting_deliveries(&self, inbox: InboxId) -> usize {
-        self.inner.borrow().inboxes.waiting(inbox)
-    }
-
-    pub(crate) fn wanting(&self) -> usize {
-        self.inner.borrow().kernel.wanting()
-    }
-
-    /// A host's name, for messages.
-    pub(crate) fn host_name(&self, HostId(host): HostId) -> String {
         let inner = self.inner.borrow();
-        let spec = inner.machine.hosts().get(host as usize);
-        spec.map_or_else(|| format!("host {host}"), |spec| spec.name.clone())
-    }
-
-    pub(crate) fn slots(&self) -> usize {
-        self.inner.borrow().kernel.slots()
-    }
-
-    pub(crate) fn free_slots(&self) -> usize {
-        self.inner.borrow().kernel.free_slots()
+        let backends = inner.backend.iter().chain(&inner.retired);
+        backends.filter_map(|backend| backend.deadline()).min()
     }
 }
 
 impl Inner {
-    fn take(&mut self, event: VmEvent, now: Time) {
-        self.kernel.handle(event, now);
-        self.carry_out(now);
+    /// Ends what ran for microthreads that are gone. Returns whether tasks elsewhere were among it.
+    fn end_orphans(&mut self, orphans: Vec<Orphan>, grace: Duration) -> bool {
+        let mut has_remote = false;
+        for Orphan { row, place, .. } in orphans {
+            match place {
+                Place::Local => {
+                    let body = self.bodies.remove(row);
+                    self.graveyard.extend(body.map(Ending::Value));
+                }
+                Place::Remote(Some(task)) => {
+                    has_remote = true;
+                    self.remote.remove(task);
+                    if let Some(backend) = &mut self.backend {
+                        backend.cancel(task, grace, clock::now());
+                    }
+                }
+                Place::Remote(None) => {}
+            }
+        }
+        has_remote
     }
 
-    fn carry_out(&mut self, at: Time) {
-        while let Some(action) = self.kernel.poll_action() {
-            match action {
-                Action::Vm(command) => self.machine.submit(command),
-                // A command says nothing.
-                Action::Deliver { .. } => {}
-                Action::Emit(event) => {
-                    log(&event, self.machine.hosts());
-                    self.route(&event);
-                    self.events.push_back(Stamped { at, event });
+    /// Machines that have ended are gone.
+    fn forget_retired(&mut self) {
+        self.retired.retain(|backend| !backend.is_over());
+        if self.retired.is_empty() {
+            for wait in self.retirement_waits.drain(..) {
+                self.threads.resolve(wait);
+            }
+        }
+    }
+
+    /// The machine is put away: remote microthreads have ended.
+    pub(super) fn cancel_remote(&mut self) {
+        for (id, task) in self.remote.drain() {
+            let error = TaskError::Cancelled {
+                task: task.label(id),
+                end: None,
+            };
+            self.refuse_or_end(&task, error);
+        }
+    }
+
+    fn refuse_or_end(&mut self, task: &RemoteTask, error: TaskError) {
+        let error = Box::new(error);
+        match task.waiting_caller() {
+            // Its spawner still waits, and hears of it there. There was never a child.
+            Some(wait) => {
+                self.threads.resolve(wait);
+                self.refusals.insert(task.tid, error);
+                self.threads.cancel(task.tid);
+            }
+            None => {
+                self.threads.finish(task.tid, Ending::Error(error));
+            }
+        }
+    }
+
+    pub(super) fn wake_for_room(&mut self) {
+        for wait in self.room_waits.drain(..) {
+            self.threads.resolve(wait);
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn carry_out(&mut self) {
+        // What a machine says that was put away concerns observers only: its tasks are nobody's.
+        for backend in &mut self.retired {
+            while let Some(happening) = backend.next() {
+                if let Happening::Event(stamped) = happening {
+                    log(&stamped.event, backend.hosts());
+                    self.events.push_back(stamped);
+                }
+            }
+        }
+        while let Some(backend) = &mut self.backend
+            && let Some(happening) = backend.next()
+        {
+            match happening {
+                Happening::Handed { task, host } => {
+                    if let Some(wait) = self.remote.handed(task, host) {
+                        self.threads.resolve(wait);
+                    }
+                }
+                Happening::Event(stamped) => {
+                    log(&stamped.event, backend.hosts());
+                    self.route(&stamped.event);
+                    self.events.push_back(stamped);
                 }
             }
         }
@@ -242,26 +396,39 @@ impl Inner {
                 stream,
                 bytes,
                 ..
-            } => {
-                self.inboxes.capture(attempt.task, *stream, bytes);
-            }
-            RunEvent::TaskAgain { attempt, .. } => self.inboxes.discard(attempt.task),
+            } => self.remote.capture(attempt.task, *stream, bytes),
+            RunEvent::TaskAgain { attempt, .. } => self.remote.again(attempt.task),
             RunEvent::TaskEnded {
                 task,
                 outcome,
                 host,
                 tries,
                 ..
-            } => {
-                self.inboxes.deliver(*task, outcome.clone(), *host, *tries);
-            }
+            } => self.task_ended(*task, outcome, *host, *tries),
             _ => {}
         }
     }
 
-    fn wake(&mut self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
+    fn task_ended(&mut self, id: TaskId, outcome: &Outcome, host: Option<HostId>, tries: u32) {
+        let Some(task) = self.remote.remove(id) else {
+            return;
+        };
+        let tid = task.tid;
+        if task.waiting_caller().is_some()
+            && let Err(error) = outcome
+        {
+            return self.refuse_or_end(&task, error.clone());
+        }
+        let host = host.map(|host| (host, self.host_name(host)));
+        let ending = task.end(id, outcome.clone(), host, tries);
+        self.threads.finish(tid, Ending::Remote(Box::new(ending)));
+    }
+
+    /// A host's name, for messages.
+    fn host_name(&self, HostId(host): HostId) -> Arc<str> {
+        match self.host_names.get(host as usize) {
+            Some(name) => Arc::clone(name),
+            None => format!("host {host}").into(),
         }
     }
 }

@@ -181,7 +181,7 @@ impl LocalVm {
     /// }
     ///
     /// # fn main() -> cos::Result<()> {
-    /// let os = cos::Os::new(LocalVm::in_process(2));
+    /// let os = cos::Os::new().vm(LocalVm::in_process(2));
     /// let results = os.block_on(async { cos::dispatch((0..5).map(double::job)).collect().await })??;
     /// assert_eq!(results, [0, 2, 4, 6, 8]);
     /// # Ok(())

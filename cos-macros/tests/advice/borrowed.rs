@@ -1,5 +1,3 @@
-//! Arguments and values that borrow.
-
 use cos_core as cos;
 use std::path::Path;
 

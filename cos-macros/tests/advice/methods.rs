@@ -1,5 +1,3 @@
-//! What is no free and safe function, or has arguments for the attribute.
-
 use cos_core as cos;
 
 struct Search;

@@ -1,5 +1,3 @@
-//! Types that cannot travel.
-
 use cos_core as cos;
 
 struct Circuit {

@@ -1,5 +1,3 @@
-//! Types that have no name.
-
 use cos_core as cos;
 
 #[cos::task]

@@ -24,8 +24,8 @@ fn work_begins_on_the_first_host_that_is_ready_and_no_host_is_connected_twice() 
             let line = format!("sleep 0.02; expr {number} '*' {number}");
             Job::captured(CommandJob::shell(number, line))
         });
-        let os = Os::new(machine);
-        os.run(async { dispatch(jobs).collect().await }).await
+        let os = Os::new().vm(machine);
+        os.run(dispatch(jobs).collect()).await.unwrap()
     });
     let printed: String = outputs
         .unwrap()

@@ -42,6 +42,12 @@ impl<V> Microthreads<V> {
         }
     }
 
+    /// How many children of a group have finished and are free to be joined.
+    pub fn finished_in(&self, id: GroupId) -> usize {
+        let group = self.groups.get(id.0);
+        group.map_or(0, |group| group.finished.len())
+    }
+
     /// The group that a child of `parent` is to be in.
     pub(super) fn group_of(&mut self, parent: Row, visibility: Visibility) -> Option<GroupId> {
         match visibility {

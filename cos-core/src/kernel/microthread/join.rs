@@ -87,10 +87,16 @@ impl<V> Microthreads<V> {
             return self.queue(caller, Decision::Joined(None));
         };
         match thread.state {
-            ThreadState::Finished(_) => self.queue_child(caller, Some((tid, row))),
+            ThreadState::Finished(_) => {
+                let id = self.queue_child(caller, Some((tid, row)));
+                self.waits[id.index].of_handle = true;
+                id
+            }
             ThreadState::Live(_) if thread.visibility != Visibility::Detached => {
                 thread.named_waits.push(id);
-                self.insert_wait(caller, WaitState::One(tid))
+                self.insert_wait(caller, WaitState::One(tid));
+                self.waits[id.index].of_handle = true;
+                id
             }
             _ => self.queue(caller, Decision::Joined(None)),
         }
@@ -128,6 +134,7 @@ impl<V> Microthreads<V> {
     pub fn finish(&mut self, tid: Tid, value: V) -> Vec<Orphan> {
         let Some((row, thread)) = self.thread_mut(tid).filter(|(_, thread)| thread.is_live())
         else {
+            self.discarded.push(value);
             return Vec::new();
         };
         thread.state = ThreadState::Finished(value);
@@ -135,7 +142,7 @@ impl<V> Microthreads<V> {
         self.count_out(place, idle);
         let orphans = self.remove_children(row);
         if visibility == Visibility::Detached || tid == MAIN {
-            self.remove(tid, row);
+            self.discard(tid, row);
         } else {
             self.note_free(tid, row);
             self.offer(tid, row);
@@ -178,7 +185,7 @@ impl<V> Microthreads<V> {
             }
             ThreadState::Finished(_) => {
                 self.note_not_free(tid, row);
-                self.remove(tid, row);
+                self.discard(tid, row);
             }
         }
     }
@@ -199,6 +206,31 @@ impl<V> Microthreads<V> {
         {
             self.free(child);
         }
+    }
+
+    /// The turn of a wait is over. If nobody has taken the answer, and it is the child of a handle, the child is free for other
+    /// joins; the handle gets it later if it is still there.
+    ///
+    /// `select!` over `&mut handle` is such a case: the handle is there, and its wait with it, but nobody polls it any more.
+    pub fn turn_over(&mut self, id: WaitId) {
+        if let Some(wait) = self.wait_mut(id)
+            && let WaitState::Due(Decision::Joined(Some(child))) = wait.state
+            && wait.of_handle
+        {
+            wait.state = WaitState::Passed(child);
+            self.free(child);
+        }
+    }
+
+    /// The value of a child whose handle has let its turn pass.
+    pub(super) fn take_passed(&mut self, child: Child) -> Option<V> {
+        let thread = self.rows.get(child.row.0)?;
+        let is_free = matches!(thread.state, ThreadState::Finished(_));
+        if thread.tid != child.tid || !is_free {
+            return None;
+        }
+        self.bind(child);
+        self.take_value(child)
     }
 
     /// The value of a child that is bound to a wait which is over; the child is gone then.
@@ -304,7 +336,10 @@ impl<V> Microthreads<V> {
             }
             WaitState::One(child) => std::slice::from_ref(child),
             WaitState::Named(children) => children,
-            WaitState::Elsewhere | WaitState::Queued(_) | WaitState::Due(_) => return,
+            WaitState::Elsewhere
+            | WaitState::Queued(_)
+            | WaitState::Due(_)
+            | WaitState::Passed(_) => return,
         };
         for child in children {
             if let Some((_, thread)) = self.thread_mut(*child) {
@@ -362,6 +397,9 @@ impl<V> Microthreads<V> {
                     }
                 }
                 self.leave_group(&thread, row);
+                if let ThreadState::Finished(value) | ThreadState::Bound(value) = thread.state {
+                    self.discarded.push(value);
+                }
             }
             if let Some(group) = group {
                 self.groups.remove(group.0);
@@ -380,6 +418,15 @@ impl<V> Microthreads<V> {
         }
         if let Some(group) = thread.group {
             self.one_less(group);
+        }
+    }
+
+    /// A microthread has ended whose value nobody wants.
+    fn discard(&mut self, tid: Tid, row: Row) {
+        if let Some(thread) = self.remove(tid, row)
+            && let ThreadState::Finished(value) = thread.state
+        {
+            self.discarded.push(value);
         }
     }
 

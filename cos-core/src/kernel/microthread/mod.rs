@@ -21,7 +21,8 @@
 //!   join [..]  ------------> Named ----------------->  ^
 //!   open_wait, spawn_held -> Elsewhere --- resolve --> |
 //!   yield, spawn, join with a result at hand ----------+        withdraw ends a wait in every state; a child that was
-//!                                                               bound to it is finished and unjoined again
+//!                                                               bound to it is finished and unjoined again. A handle that
+//!                                                               lets its turn pass has done the same (Passed)
 //! ```
 //!
 //! # Families
@@ -74,6 +75,8 @@ pub struct Microthreads<V> {
     busy: usize,
     /// Shown children that have finished and that nobody has joined.
     finished: usize,
+    /// Values that nobody can join any more.
+    discarded: Vec<V>,
 }
 
 /// An entry of the ready queue.
@@ -150,6 +153,7 @@ impl<V> Microthreads<V> {
             live_remote: 0,
             busy: 1,
             finished: 0,
+            discarded: Vec::new(),
         }
     }
 
@@ -251,8 +255,14 @@ impl<V> Microthreads<V> {
     /// The answer of a wait whose turn has come; the wait is over then. `None` before, whoever else has woken the
     /// microthread.
     pub fn take(&mut self, id: WaitId) -> Option<Answer<V>> {
-        let WaitState::Due(decision) = self.wait_mut(id)?.state else {
-            return None;
+        let decision = match self.wait_mut(id)?.state {
+            WaitState::Due(decision) => decision,
+            WaitState::Passed(child) => {
+                self.waits.remove(id.index);
+                let value = self.take_passed(child);
+                return Some(Answer::Joined(value.map(|value| (child.tid, value))));
+            }
+            _ => return None,
         };
         self.waits.remove(id.index);
         Some(match decision {
@@ -263,6 +273,17 @@ impl<V> Microthreads<V> {
                 Answer::Joined(joined)
             }
         })
+    }
+
+    /// The values that nobody can join any more, since the last time. They are kept until here, so that what their drop does
+    /// finds the tables at rest.
+    pub fn discarded(&mut self) -> Vec<V> {
+        std::mem::take(&mut self.discarded)
+    }
+
+    /// Whether there are any.
+    pub fn has_discarded(&self) -> bool {
+        !self.discarded.is_empty()
     }
 
     /// How many microthreads there are that have not finished, main among them.
@@ -291,9 +312,20 @@ impl<V> Microthreads<V> {
         self.busy == 0 && self.ready.is_empty()
     }
 
+    /// Whether a turn is coming, or one that nobody needs any more.
+    pub fn has_turns(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Whether a microthread is there and has not finished.
     pub fn is_live(&self, tid: Tid) -> bool {
         self.thread(tid).is_some_and(|(_, thread)| thread.is_live())
+    }
+
+    /// Whether this microthread is there, in this row, and has not finished.
+    pub fn is_live_in(&self, tid: Tid, row: Row) -> bool {
+        let thread = self.rows.get(row.0);
+        thread.is_some_and(|thread| thread.tid == tid && thread.is_live())
     }
 
     /// Where a microthread is.
@@ -374,6 +406,7 @@ impl<V> Microthreads<V> {
             serial,
             tid,
             row,
+            of_handle: false,
             state,
         };
         self.waits.insert(wait);

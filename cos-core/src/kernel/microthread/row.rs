@@ -120,6 +120,8 @@ pub(super) struct Wait {
     pub(super) tid: Tid,
     /// Where its microthread is, or was.
     pub(super) row: Row,
+    /// Whether it is a handle's: the handle may outlive the interest in it.
+    pub(super) of_handle: bool,
     pub(super) state: WaitState,
 }
 
@@ -138,11 +140,13 @@ pub(super) enum WaitState {
     Queued(Decision),
     /// That turn has come.
     Due(Decision),
+    /// It has passed without anybody taking this child, which is free again.
+    Passed(Child),
 }
 
 impl WaitState {
     pub(super) fn is_open(&self) -> bool {
-        !matches!(self, Self::Queued(_) | Self::Due(_))
+        !matches!(self, Self::Queued(_) | Self::Due(_) | Self::Passed(_))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::vm::local::LocalVm;
 use crate::{Flow, Os, dispatch};
 
 fn run<F: Future>(slots: u32, program: F) -> F::Output {
-    let os = Os::new(LocalVm::in_process(slots));
+    let os = Os::new().vm(LocalVm::in_process(slots));
     os.block_on(program).expect("a runtime")
 }
 
@@ -110,7 +110,7 @@ fn a_failure_uses_a_try() {
         let jobs = dispatch([succeeds_at_last::job()]).policy(policy);
         jobs.for_each(|done| {
             assert_eq!(done.result, Ok(2));
-            tries = done.tries;
+            tries = done.attempts;
             Flow::Go
         })
         .await
@@ -138,7 +138,7 @@ async fn for_ever() {
 #[test]
 fn a_task_that_waits_is_cancelled_there() {
     run(1, async {
-        let mut results = dispatch([for_ever::job()]).stream().unwrap();
+        let mut results = dispatch([for_ever::job()]).stream();
         std::future::poll_fn(|context| {
             let polled = futures_core::Stream::poll_next(std::pin::pin!(&mut results), context);
             assert!(polled.is_pending());

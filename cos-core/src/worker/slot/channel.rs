@@ -5,14 +5,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use super::protocol::{FromSlot, ToSlot};
-use crate::wire::frame::{Frame, FrameError, FrameReader, write_frame};
+use crate::wire::frame::{FrameError, FrameReader, write_frame};
 
 /// The agent is gone or talks nonsense: the slot is to end.
 #[derive(Debug)]
-pub(in crate::worker) struct AgentGone;
+pub(super) struct AgentGone;
 
 #[derive(Debug)]
-pub(in crate::worker) struct Channel {
+pub(super) struct Channel {
     stream: UnixStream,
     frames: FrameReader,
     out: Vec<u8>,
@@ -21,7 +21,7 @@ pub(in crate::worker) struct Channel {
 }
 
 impl Channel {
-    pub(in crate::worker) fn new(stream: UnixStream) -> std::io::Result<Self> {
+    pub(super) fn new(stream: UnixStream) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream,
@@ -32,41 +32,37 @@ impl Channel {
         })
     }
 
-    pub(in crate::worker) fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
     /// Bytes that wait to be written.
-    pub(in crate::worker) fn unwritten(&self) -> usize {
+    pub(super) fn unwritten(&self) -> usize {
         self.out.len() - self.written
     }
 
     /// Reads once and gives what has come.
-    pub(in crate::worker) fn receive(&mut self) -> Result<Vec<Frame<ToSlot>>, AgentGone> {
+    pub(super) fn receive(&mut self) -> Result<Vec<ToSlot>, AgentGone> {
         match self.stream.read(&mut self.piece) {
             Ok(0) => return Err(AgentGone),
             Ok(count) => self.frames.feed(&self.piece[..count]),
             Err(error) if is_passing(&error) => {}
             Err(_) => return Err(AgentGone),
         }
-        let mut frames = Vec::new();
+        let mut messages = Vec::new();
         while let Some(frame) = self.frames.next_frame().map_err(|_| AgentGone)? {
-            frames.push(frame);
+            messages.push(frame.header);
         }
-        Ok(frames)
+        Ok(messages)
     }
 
     /// Takes a message to be written by the next [`flush`](Self::flush).
-    pub(in crate::worker) fn push(
-        &mut self,
-        message: &FromSlot,
-        payload: &[u8],
-    ) -> Result<(), FrameError> {
+    pub(super) fn push(&mut self, message: &FromSlot, payload: &[u8]) -> Result<(), FrameError> {
         write_frame(message, payload, &mut self.out)
     }
 
     /// Writes what can be written.
-    pub(in crate::worker) fn flush(&mut self) -> Result<(), AgentGone> {
+    pub(super) fn flush(&mut self) -> Result<(), AgentGone> {
         while self.unwritten() > 0 {
             match self.stream.write(&self.out[self.written..]) {
                 Ok(0) => return Err(AgentGone),

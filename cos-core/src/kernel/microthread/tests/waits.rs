@@ -327,6 +327,30 @@ fn whoever_holds_a_handle_joins() {
 }
 
 #[test]
+fn a_handle_that_lets_its_turn_pass_leaves_the_child_to_others() {
+    for taken in [false, true] {
+        let (mut threads, tids) = family(1);
+        let handle = threads.join_one(MAIN, tids[0]);
+        let any = threads.join_any(MAIN);
+        finish(&mut threads, tids[0]);
+        turn(&mut threads, handle);
+        threads.turn_over(handle);
+        threads.check();
+        turn(&mut threads, any);
+        if taken {
+            assert_eq!(threads.take(any), joined(tids[0]));
+            assert_eq!(threads.take(handle), Some(Answer::Joined(None)));
+        } else {
+            threads.withdraw(any);
+            threads.check();
+            assert_eq!(threads.take(handle), joined(tids[0]));
+        }
+        threads.check();
+        assert_eq!(threads.take(handle), None);
+    }
+}
+
+#[test]
 fn all_wait_when_nobody_can_go_on() {
     let (mut threads, tids) = family(1);
     let first = threads.join_any(MAIN);

@@ -4,7 +4,6 @@
 //! ever for a client that first wants to write. Every frame of a read is acted on before anything is written, and
 //! everything that is to be said then goes out as one write.
 
-mod bulk;
 mod hearing;
 mod obeying;
 mod staging;
@@ -15,8 +14,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-use bulk::Bulk;
 
 use crate::clock;
 use crate::ids::{AttemptId, HostId};
@@ -89,7 +86,6 @@ pub(in crate::vm::agent) struct Session<'a> {
     staging: SessionStaging,
     /// What the threads that touch files have done for it.
     files: mpsc::UnboundedReceiver<Reply>,
-    bulk: Bulk,
 }
 
 impl<'a> Session<'a> {
@@ -135,7 +131,6 @@ impl<'a> Session<'a> {
             windows: HashMap::new(),
             staging,
             files,
-            bulk: Bulk::default(),
         }
     }
 

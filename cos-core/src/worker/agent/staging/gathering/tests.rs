@@ -17,7 +17,6 @@ fn waiting(task: u64) -> Waiting {
         try_number: 1,
         amounts: Amounts::cores(1),
         work: Box::new(CommandJob::shell(task, "true").into()),
-        more_arguments: 0,
     }
 }
 
