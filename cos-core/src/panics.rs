@@ -81,7 +81,8 @@ fn note(panic: &PanicHookInfo<'_>) {
     }
 }
 
-fn message(payload: &(dyn Any + Send)) -> String {
+/// What a panic says.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {

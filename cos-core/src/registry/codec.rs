@@ -39,9 +39,12 @@ impl<T: Serialize + DeserializeOwned + 'static> Value for T {}
 /// the signature.
 pub struct Codec<T> {
     encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodingError>,
-    decode: fn(&[u8]) -> Result<(T, usize), EncodingError>,
+    decode: Decode<T>,
     offset_of_error: fn(&[u8]) -> usize,
 }
+
+/// Reads a value from the beginning of bytes, and says how many they were.
+type Decode<T> = fn(&[u8]) -> Result<(T, usize), EncodingError>;
 
 /// The codec of an argument.
 pub const fn argument<T: Argument>() -> Codec<T> {

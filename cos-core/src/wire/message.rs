@@ -51,8 +51,16 @@ pub enum ToAgent {
         try_number: u32,
         /// What it takes.
         amounts: Amounts,
-        /// What to run.
+        /// What to run; of a call's arguments the first part.
         work: Box<Work>,
+        /// How many bytes of a call's arguments follow, once the agent wants them.
+        more_arguments: u64,
+    },
+    /// The next part of the arguments of a call, no more of them than were [wanted](FromAgent::ArgumentsWanted); it is the frame's
+    /// payload.
+    Arguments {
+        /// Which attempt.
+        attempt: AttemptId,
     },
     /// Stop an attempt, running or waiting: TERM to its process group, KILL to its whole tree after `grace`.
     /// Answered by [`FromAgent::Ended`] with `Stopped` (or by the result that was already on its way).
@@ -78,7 +86,7 @@ pub enum ToAgent {
         /// Which attempt.
         attempt: AttemptId,
     },
-    /// So many more bytes of output of this attempt may be sent, beyond the first [`OUTPUT_WINDOW`].
+    /// So many more bytes of output and value of this attempt may be sent, beyond the first [`OUTPUT_WINDOW`].
     Credit {
         /// Which attempt.
         attempt: AttemptId,
@@ -94,7 +102,7 @@ pub enum ToAgent {
     },
 }
 
-/// How much output of one attempt an agent may send before the client has granted more (256 KiB).
+/// How much output and value of one attempt an agent may send before the client has granted more (256 KiB).
 pub const OUTPUT_WINDOW: u64 = 256 * 1024;
 
 /// What an agent says to its client.
@@ -143,6 +151,19 @@ pub enum FromAgent {
     Told {
         /// Which attempt.
         attempt: AttemptId,
+    },
+    /// The next part of the value that a call has returned; it is the frame's payload. It needs credit, as output does;
+    /// the last part comes with the end.
+    Value {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// So many more bytes of the arguments of a call may be sent.
+    ArgumentsWanted {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// How many bytes.
+        bytes: u64,
     },
     /// An attempt has ended. All of its output was sent before.
     Ended {

@@ -69,6 +69,28 @@ pub(super) fn close_inherited_on_exec() {
     }
 }
 
+/// What this process has consumed so far, and its children that were reaped.
+pub(super) fn usage_so_far() -> Usage {
+    let [own, children] = [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN].map(|whose| {
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: the pointer is valid for writes for the time of the call; no other memory is touched.
+        unsafe { libc::getrusage(whose, usage.as_mut_ptr()) };
+        // SAFETY: every bit pattern is a `rusage`, and the memory was zeroed before the call.
+        usage_of(&unsafe { usage.assume_init() })
+    });
+    Usage {
+        user: own.user + children.user,
+        system: own.system + children.system,
+        max_resident_kib: own.max_resident_kib.max(children.max_resident_kib),
+    }
+}
+
+/// Writes out what C code of this process has printed and its library still holds.
+pub(super) fn flush_c_streams() {
+    // SAFETY: a null pointer asks for all output streams; the library locks each by itself.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
 fn wait4(pid: i32, options: i32) -> Reaped {
     loop {
         let mut status = 0;

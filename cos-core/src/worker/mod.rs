@@ -4,8 +4,9 @@
 //! sshd - sh - bridge      passes its standard input and output to the agent, then only waits
 //! guardian                tiny subreaper; kills what is left if the agent is killed
 //!   `- agent              one per client run and host: speaks with the client, queues attempts, keeps slots
-//!        `- slot          one per running command: starts it, captures its output, kills what it leaves behind
-//!             `- the command, in a process group of its own
+//!        |- slot          one per running command: starts it, captures its output, kills what it leaves behind
+//!        |    `- the command, in a process group of its own
+//!        `- call slot     one per running call of a typed task, which it executes itself
 //! ```
 //!
 //! All of them are the same executable, which is entered by its first argument (never by its environment, which a
@@ -13,6 +14,7 @@
 
 mod agent;
 mod bridge;
+mod call_slot;
 mod calls;
 mod containment;
 mod descriptors;

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{agent, bridge, guardian, slot};
+use super::{agent, bridge, call_slot, guardian, slot};
 use crate::wire::PROTOCOL_VERSION;
 
 /// What the first argument of a worker process begins with.
@@ -45,6 +45,7 @@ pub(super) enum Role {
         place: PathBuf,
     },
     Slot,
+    CallSlot,
     /// Writes its environment to a file: the last act of a setup script.
     Environment {
         file: PathBuf,
@@ -80,6 +81,7 @@ impl Role {
             b"guardian" => path(0).map(|place| Self::Guardian { place }),
             b"agent" => path(0).map(|place| Self::Agent { place }),
             b"slot" => Some(Self::Slot),
+            b"call-slot" => Some(Self::CallSlot),
             b"environment" => path(0)
                 .zip(text(1))
                 .map(|(file, status)| Self::Environment { file, status }),
@@ -97,6 +99,7 @@ impl Role {
             Self::Guardian { place } => guardian::run(&place),
             Self::Agent { place } => agent::run(&place),
             Self::Slot => slot::run(),
+            Self::CallSlot => call_slot::run(),
             Self::Environment { file, status } => agent::write_environment(&file, &status),
             Self::Version => {
                 let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);

@@ -35,16 +35,17 @@ pub(super) struct Image<'a> {
 pub(super) struct Spawner {
     /// The stack of the child, which is needed only while this process waits.
     stack: Box<[MaybeUninit<u8>]>,
-    /// Signals that this process handles or ignores.
+    /// Signals that this process handles, or that it ignores since its parent did.
     changed: Vec<c_int>,
 }
 
 impl Spawner {
-    /// `changed` are the signals that this process handles; a program ignores none and handles none.
+    /// `handled` are the signals that this process handles, now or later; a program ignores none and handles none.
     pub(super) fn new(handled: &[i32]) -> Self {
-        let mut changed = handled.to_vec();
-        // Rust's runtime ignores it from the start.
-        changed.push(libc::SIGPIPE);
+        // Rust's runtime ignores SIGPIPE, and a shell that starts something in the background SIGQUIT.
+        let changed = (1..=libc::SIGRTMAX())
+            .filter(|signal| handled.contains(signal) || is_changed(*signal))
+            .collect();
         Self {
             stack: Box::new_uninit_slice(STACK),
             changed,
@@ -175,6 +176,17 @@ fn check(result: c_int) -> Result<(), c_int> {
     }
 }
 
+/// Whether a signal does something else than at first, by this process or by one that it descends from.
+fn is_changed(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: nothing is changed, and the action is valid for writes. It stays zeroed, which is the default, where there
+    // is no such signal, as with those that a C library keeps to itself.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init().sa_sigaction != libc::SIG_DFL
+    }
+}
+
 /// Reaps a child that has ended.
 fn bury(pid: i32) {
     // SAFETY: no memory is touched.
@@ -248,6 +260,20 @@ mod tests {
         let (status, output) = run(&["/bin/sh"], &["sh", "-c", script, "name", "one"]).unwrap();
         assert_eq!(output, "name one green\nto stderr\n");
         assert_eq!(status, 42);
+    }
+
+    #[test]
+    fn what_an_ancestor_ignores_is_not_handed_on() {
+        let ignore = |signal| {
+            // SAFETY: no handler runs; no test of this process has anything to do with this signal.
+            unsafe { libc::signal(signal, libc::SIG_IGN) };
+        };
+        ignore(libc::SIGURG);
+        let (_, output) = run(&["/bin/grep"], &["grep", "SigIgn", "/proc/self/status"]).unwrap();
+        let mask = output.split_ascii_whitespace().next_back().unwrap();
+        let mask = u64::from_str_radix(mask, 16).unwrap();
+        assert_eq!(mask >> (libc::SIGURG - 1) & 1, 0, "{output}");
+        assert_eq!(mask >> (libc::SIGPIPE - 1) & 1, 0, "{output}");
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Arguments and values that borrow.
+
 use cos_core as cos;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! What is no free and safe function, or has arguments for the attribute.
+
 use cos_core as cos;
 
 struct Search;

@@ -1,3 +1,5 @@
+//! Types that cannot travel.
+
 use cos_core as cos;
 
 struct Circuit {

@@ -1,3 +1,5 @@
+//! Types that have no name.
+
 use cos_core as cos;
 
 #[cos::task]

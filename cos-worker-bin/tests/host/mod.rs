@@ -220,6 +220,7 @@ impl Host {
             try_number: 1,
             amounts,
             work: Box::new(job.into()),
+            more_arguments: 0,
         });
         attempt
     }

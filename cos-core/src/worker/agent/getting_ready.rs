@@ -12,9 +12,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::attempts::Attempts;
+use super::attempts::{Attempts, SlotKind};
 use super::directories::Directories;
 use super::ending::End;
+use super::overdue::Overdue;
 use super::preparation::{Prepared, cores};
 use super::report;
 use super::setup::Setup;
@@ -27,6 +28,7 @@ use crate::job::Exit;
 use crate::wire::message::{FromAgent, Preparation, PrepareError};
 use crate::worker::calls::reap_all;
 use crate::worker::containment::{self, Scope};
+use crate::worker::slot::memory::MemoryWatch;
 
 /// How long what a setup script has started may resist (5 s).
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -87,7 +89,7 @@ impl Agent {
     /// Starts the first slot, so that a host that cannot start one says so now, and takes attempts from now on.
     fn become_ready(&mut self, prepared: Box<Prepared>, kept: HashSet<i32>) {
         let mut slots = Slots::new();
-        if let Err(error) = slots.process(SlotId(1), &prepared) {
+        if let Err(error) = slots.process(SlotId(1), SlotKind::Command, &prepared) {
             return self.refuse(PrepareError::Other {
                 cause: format!("no slot process: {error}"),
             });
@@ -100,6 +102,9 @@ impl Agent {
             staging: Staging::new(prepared.directories.local_storage.clone()),
             prepared: *prepared,
             slots,
+            overdue: Overdue::default(),
+            look: None,
+            memory: MemoryWatch::of_this_group(),
             kept,
         }));
     }

@@ -12,18 +12,22 @@
 //!   preparation    what jobs see: environment, shell, slots
 //!   setup          the setup script and what it exports
 //!   report         what the host tells of itself
-//! work           attempts and slots together: starting, passing on, burying
-//!   attempts       what is queued, what runs in which slot, which amounts are free (pure)
+//! work           attempts and slots together: starting, passing on
+//!   attempts       what is queued, what runs and lies in which slot, which amounts are free (pure)
 //!   slots          the slot processes and their sockets
+//!   burial         slots that have died
+//!   overdue        calls that were asked to stop
 //! staging        the files of attempts: brought before they start, given back after they have ended
 //! ending         how everything ends, and what is left then
 //! ```
 
 mod attempts;
+mod burial;
 mod directories;
 mod ending;
 mod getting_ready;
 mod opening;
+mod overdue;
 mod preparation;
 mod report;
 mod session;

@@ -19,11 +19,10 @@ use super::setup::Setup;
 use super::slots::Broken;
 use super::work::Work;
 use crate::ids::AttemptId;
-use crate::job::{self, Amounts, AttemptResult};
+use crate::job::AttemptResult;
 use crate::wire::message::{FromAgent, PrepareError, ToAgent};
 use crate::worker::calls::reap_all;
 use crate::worker::place::Place;
-use crate::worker::slot::protocol::ToSlot;
 
 /// The heartbeat before the client has named a lease (1 s).
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -125,9 +124,13 @@ impl Agent {
             self.heartbeat(None);
         }
         self.poll_staging(context);
-        self.start_what_fits();
+        if let Phase::Working(work) = &mut self.phase {
+            work.start_what_fits(&mut self.session);
+        }
         self.poll_closing(context)?;
         if let Phase::Working(work) | Phase::Closing(work, _) = &mut self.phase {
+            work.kill_overdue(context);
+            work.look_at_slots(context);
             for stuck in work.slots.poll_write(context) {
                 work.kill_slot(stuck);
             }
@@ -153,11 +156,23 @@ impl Agent {
                 try_number,
                 amounts,
                 work,
-            } => self.queue(attempt, try_number, amounts, work)?,
+                more_arguments,
+            } => self.queue(Waiting {
+                attempt,
+                try_number,
+                amounts,
+                work,
+                more_arguments,
+            })?,
+            ToAgent::Arguments { attempt } => {
+                if let Phase::Working(work) | Phase::Closing(work, _) = &mut self.phase {
+                    work.pass_arguments(attempt, &payload);
+                }
+            }
             ToAgent::Stop { attempt, grace } => self.stop(attempt, grace),
             ToAgent::Recall { attempt } => {
                 if let Phase::Working(work) = &mut self.phase
-                    && work.withdraw(attempt).is_some()
+                    && work.recall(attempt)
                 {
                     self.session.say(FromAgent::Returned { attempt }, &[]);
                 }
@@ -167,7 +182,7 @@ impl Agent {
             ToAgent::Tell { .. } => {}
             ToAgent::Credit { attempt, bytes } => {
                 if let Phase::Working(work) | Phase::Closing(work, _) = &mut self.phase {
-                    work.tell(attempt, &ToSlot::Credit { attempt, bytes });
+                    work.grant(attempt, bytes);
                 }
             }
             ToAgent::Staging(message) => self.obey_staging(message, payload)?,
@@ -193,25 +208,14 @@ impl Agent {
         });
     }
 
-    fn queue(
-        &mut self,
-        attempt: AttemptId,
-        try_number: u32,
-        amounts: Amounts,
-        work: Box<job::Work>,
-    ) -> Result<(), End> {
+    fn queue(&mut self, waiting: Waiting) -> Result<(), End> {
+        let (attempt, amounts) = (waiting.attempt, waiting.amounts);
         let host = match &mut self.phase {
             Phase::Working(host) => host,
             Phase::Closing(..) => return Ok(()),
             Phase::Unprepared | Phase::Locating(_) | Phase::SettingUp(..) => {
                 return Err(protocol("an attempt before the host was ready"));
             }
-        };
-        let waiting = Waiting {
-            attempt,
-            try_number,
-            amounts,
-            work,
         };
         if host.staging.gathers_for(attempt) {
             host.staging.hold(waiting);
@@ -234,11 +238,9 @@ impl Agent {
         let (Phase::Working(work) | Phase::Closing(work, _)) = &mut self.phase else {
             return;
         };
-        if work.withdraw(attempt).is_some() {
+        if work.stop(attempt, grace) {
             let result = AttemptResult::Stopped(None);
             self.session.say(FromAgent::Ended { attempt, result }, &[]);
-        } else {
-            work.tell(attempt, &ToSlot::Stop { attempt, grace });
         }
     }
 
@@ -250,8 +252,8 @@ impl Agent {
             let result = AttemptResult::Stopped(None);
             self.session.say(FromAgent::Ended { attempt, result }, &[]);
         }
-        for attempt in work.attempts.running() {
-            work.tell(attempt, &ToSlot::Stop { attempt, grace });
+        for attempt in work.attempts.in_slots() {
+            work.stop(attempt, grace);
         }
         let limit = tokio::time::sleep(grace.saturating_add(CLOSING_MARGIN));
         self.phase = Phase::Closing(work, Box::pin(limit));
@@ -269,23 +271,6 @@ impl Agent {
         }
     }
 
-    fn start_what_fits(&mut self) {
-        let Phase::Working(work) = &mut self.phase else {
-            return;
-        };
-        while let Some((slot, waiting)) = work.attempts.start_next() {
-            let attempt = waiting.attempt;
-            match work.start(slot, waiting) {
-                Ok(()) => self.session.say(FromAgent::Started { attempt, slot }, &[]),
-                Err(cause) => {
-                    work.attempts.end(attempt);
-                    let result = AttemptResult::NotStarted { cause };
-                    work.staging.end(attempt, result, &mut self.session);
-                }
-            }
-        }
-    }
-
     /// Passes on what slots say, unless the client is too far behind: then slots wait, and their commands with them.
     fn listen_to_slots(&mut self, context: &mut Context<'_>) {
         let (Phase::Working(work) | Phase::Closing(work, _)) = &mut self.phase else {
@@ -296,10 +281,10 @@ impl Agent {
         }
         let mut said = Vec::new();
         work.slots.poll_read(context, &mut said);
-        for (slot, frame) in said {
+        for (pid, frame) in said {
             match frame {
-                Ok(frame) => work.pass_on(frame.header, &frame.payload, &mut self.session),
-                Err(Broken) => work.kill_slot(slot),
+                Ok(frame) => work.pass_on(pid, frame.header, &frame.payload, &mut self.session),
+                Err(Broken) => work.kill_slot(pid),
             }
         }
     }

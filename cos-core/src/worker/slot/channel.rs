@@ -5,14 +5,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use super::protocol::{FromSlot, ToSlot};
-use crate::wire::frame::{FrameError, FrameReader, write_frame};
+use crate::wire::frame::{Frame, FrameError, FrameReader, write_frame};
 
 /// The agent is gone or talks nonsense: the slot is to end.
 #[derive(Debug)]
-pub(super) struct AgentGone;
+pub(in crate::worker) struct AgentGone;
 
 #[derive(Debug)]
-pub(super) struct Channel {
+pub(in crate::worker) struct Channel {
     stream: UnixStream,
     frames: FrameReader,
     out: Vec<u8>,
@@ -21,7 +21,7 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(stream: UnixStream) -> std::io::Result<Self> {
+    pub(in crate::worker) fn new(stream: UnixStream) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream,
@@ -32,37 +32,41 @@ impl Channel {
         })
     }
 
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(in crate::worker) fn descriptor(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
     /// Bytes that wait to be written.
-    pub(super) fn unwritten(&self) -> usize {
+    pub(in crate::worker) fn unwritten(&self) -> usize {
         self.out.len() - self.written
     }
 
     /// Reads once and gives what has come.
-    pub(super) fn receive(&mut self) -> Result<Vec<ToSlot>, AgentGone> {
+    pub(in crate::worker) fn receive(&mut self) -> Result<Vec<Frame<ToSlot>>, AgentGone> {
         match self.stream.read(&mut self.piece) {
             Ok(0) => return Err(AgentGone),
             Ok(count) => self.frames.feed(&self.piece[..count]),
             Err(error) if is_passing(&error) => {}
             Err(_) => return Err(AgentGone),
         }
-        let mut messages = Vec::new();
+        let mut frames = Vec::new();
         while let Some(frame) = self.frames.next_frame().map_err(|_| AgentGone)? {
-            messages.push(frame.header);
+            frames.push(frame);
         }
-        Ok(messages)
+        Ok(frames)
     }
 
     /// Takes a message to be written by the next [`flush`](Self::flush).
-    pub(super) fn push(&mut self, message: &FromSlot, payload: &[u8]) -> Result<(), FrameError> {
+    pub(in crate::worker) fn push(
+        &mut self,
+        message: &FromSlot,
+        payload: &[u8],
+    ) -> Result<(), FrameError> {
         write_frame(message, payload, &mut self.out)
     }
 
     /// Writes what can be written.
-    pub(super) fn flush(&mut self) -> Result<(), AgentGone> {
+    pub(in crate::worker) fn flush(&mut self) -> Result<(), AgentGone> {
         while self.unwritten() > 0 {
             match self.stream.write(&self.out[self.written..]) {
                 Ok(0) => return Err(AgentGone),

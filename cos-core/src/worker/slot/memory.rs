@@ -5,13 +5,13 @@ use std::os::unix::fs::FileExt;
 
 /// Reads the count again and again from one open file.
 #[derive(Debug)]
-pub(super) struct OutOfMemoryKills {
+pub(in crate::worker) struct OutOfMemoryKills {
     events: Option<File>,
 }
 
 impl OutOfMemoryKills {
     /// The counter of this process's group.
-    pub(super) fn of_this_group() -> Self {
+    pub(in crate::worker) fn of_this_group() -> Self {
         let events = fs::read_to_string("/proc/self/cgroup")
             .ok()
             .and_then(|groups| {
@@ -22,7 +22,7 @@ impl OutOfMemoryKills {
     }
 
     /// How often it has struck there so far; 0 where that cannot be known.
-    pub(super) fn count(&self) -> u32 {
+    pub(in crate::worker) fn count(&self) -> u32 {
         let mut text = [0; 512];
         let Some(events) = &self.events else {
             return 0;
@@ -31,6 +31,28 @@ impl OutOfMemoryKills {
             Ok(length) => parse(&text[..length]),
             Err(_) => 0,
         }
+    }
+}
+
+/// Tells how often the killer has struck since it was asked last.
+#[derive(Debug)]
+pub(in crate::worker) struct MemoryWatch {
+    kills: OutOfMemoryKills,
+    seen: u32,
+}
+
+impl MemoryWatch {
+    /// Begins to count in this process's group.
+    pub(in crate::worker) fn of_this_group() -> Self {
+        let kills = OutOfMemoryKills::of_this_group();
+        let seen = kills.count();
+        Self { kills, seen }
+    }
+
+    /// The strikes since the last time.
+    pub(in crate::worker) fn more_kills(&mut self) -> u32 {
+        let now = self.kills.count();
+        now.saturating_sub(std::mem::replace(&mut self.seen, now))
     }
 }
 

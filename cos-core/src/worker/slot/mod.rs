@@ -3,35 +3,33 @@
 //! It is single-threaded and waits in one `poll` for its agent, for the end of a child and for the command's output.
 //! It is a child subreaper, so that whatever a command leaves behind becomes its own child.
 
+pub(super) mod beginning;
 mod capture;
-mod channel;
+pub(super) mod channel;
 mod directory;
 mod environment;
-mod memory;
+pub(super) mod memory;
 pub(super) mod protocol;
-mod running;
+pub(super) mod running;
 mod spawning;
 
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, set_child_subreaper, set_parent_process_death_signal};
 use signal_hook::consts::SIGCHLD;
 
 use super::calls::reap_all;
 use super::containment::{self, Scope};
-use super::descriptors::take_standard_input;
 use super::role::{complain, name_process};
+use beginning::begin;
 use channel::{AgentGone, Channel};
 use memory::OutOfMemoryKills;
 use protocol::ToSlot;
 use running::{KILL_LIMIT, Running, Step};
-use spawning::{Commands, HANDLED};
+use spawning::Commands;
 
 /// Runs a slot until its agent closes the socket that is its standard input.
 pub(super) fn run() -> i32 {
@@ -70,24 +68,12 @@ struct Found {
 
 impl Slot {
     fn new() -> std::io::Result<Self> {
-        let socket: OwnedFd = take_standard_input()?;
-        let agent = rustix::process::getppid();
-        // The agent's main thread starts its slots, and lives as long as the agent.
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        if rustix::process::getppid() != agent || agent.is_none_or(Pid::is_init) {
-            return Err(std::io::Error::other("its agent is gone"));
-        }
-        set_child_subreaper(Some(rustix::process::getpid()))?;
+        let socket = begin()?;
         let (children, writer) = UnixStream::pair()?;
         children.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
-        // Signals that an administrator sends to every process of COS are the agent's to act on. A handler, unlike an
-        // ignored signal, is not inherited by commands.
-        for number in HANDLED.into_iter().filter(|number| *number != SIGCHLD) {
-            signal_hook::flag::register(number, Arc::new(AtomicBool::new(false)))?;
-        }
         Ok(Self {
-            channel: Channel::new(UnixStream::from(socket))?,
+            channel: Channel::new(socket)?,
             children,
             commands: None,
             running: None,
@@ -108,8 +94,8 @@ impl Slot {
     fn turn(&mut self) -> Result<(), AgentGone> {
         let found = self.wait()?;
         if found.agent {
-            for message in self.channel.receive()? {
-                self.obey(message)?;
+            for frame in self.channel.receive()? {
+                self.obey(frame.header)?;
             }
         }
         if found.children {
@@ -220,13 +206,17 @@ impl Slot {
                     running.grant(attempt, bytes);
                 }
             }
+            // An agent that takes this for a call slot is broken.
+            ToSlot::Call(_) | ToSlot::Arguments { .. } | ToSlot::Recall { .. } => {
+                return Err(AgentGone);
+            }
         }
         Ok(())
     }
 }
 
 /// Makes the priority of this process what its commands are to inherit. One that may not be raised stays as it is.
-fn lower_priority(by: i32) {
+pub(super) fn lower_priority(by: i32) {
     if by != 0 {
         let _ = rustix::process::nice(by);
     }

@@ -1,5 +1,6 @@
 //! What an agent and its slots say to each other, in frames over a socket pair.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,23 @@ pub(in crate::worker) enum ToSlot {
     Stop { attempt: AttemptId, grace: Duration },
     /// So many more bytes of its output may be sent.
     Credit { attempt: AttemptId, bytes: u64 },
+    /// Make this call when those before it have ended; the payload is the beginning of its arguments. For call slots, as
+    /// all that follows.
+    Call(Box<CallOrder>),
+    /// The payload is the next part of a call's arguments.
+    Arguments { attempt: AttemptId },
+    /// Give a call back if it has not begun: answered by [`FromSlot::Returned`], or else not at all.
+    Recall { attempt: AttemptId },
+}
+
+/// A call for a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::worker) struct CallOrder {
+    pub(in crate::worker) attempt: AttemptId,
+    pub(in crate::worker) task: Cow<'static, str>,
+    pub(in crate::worker) fingerprint: u64,
+    /// How many bytes of arguments follow those of the payload, once the slot has asked for them.
+    pub(in crate::worker) more_arguments: u64,
 }
 
 /// A job for a slot.
@@ -57,4 +75,12 @@ pub(in crate::worker) enum FromSlot {
         attempt: AttemptId,
         result: AttemptResult,
     },
+    /// The payload is the next part of the value that a call has returned; the last part comes with its end.
+    Value { attempt: AttemptId },
+    /// So many more bytes of a call's arguments may be sent.
+    ArgumentsWanted { attempt: AttemptId, bytes: u64 },
+    /// A call that had not begun was given back.
+    Returned { attempt: AttemptId },
+    /// This process ends itself: whatever it was handed and has not begun will not begin here.
+    Leaving,
 }

@@ -30,13 +30,13 @@ use crate::worker::calls::{Children, reap_all};
 use crate::worker::containment::{self, Scope};
 
 /// How long processes that resist are tried to be killed (5 s): one in an uninterruptible wait does.
-pub(super) const KILL_LIMIT: Duration = Duration::from_secs(5);
+pub(in crate::worker) const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long what a command leaves behind may still finish by itself (200 ms).
 ///
 /// A shell does not wait for a process substitution (`cmd > >(gzip > log.gz)`), which ends as soon as it has read
 /// everything. Something that stays for good was not meant to outlive its job.
-const LEFT_OVER_GRACE: Duration = Duration::from_millis(200);
+pub(in crate::worker) const LEFT_OVER_GRACE: Duration = Duration::from_millis(200);
 
 /// A grace beyond that is none (a year): a moment in time has a limit.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);

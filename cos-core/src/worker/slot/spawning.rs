@@ -4,15 +4,16 @@ use std::ffi::{CString, NulError};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::SIGCHLD;
 
+use super::beginning::NOTED;
 use super::environment::Environment;
 use super::protocol::{Configuration, Order};
 use crate::job::{CommandJob, Exit, LinePart, Program};
 use crate::worker::vfork::{Image, Spawner};
 
 /// Signals that a slot handles.
-pub(super) const HANDLED: [i32; 4] = [SIGCHLD, SIGTERM, SIGINT, SIGHUP];
+const HANDLED: [i32; 4] = [SIGCHLD, NOTED[0], NOTED[1], NOTED[2]];
 
 /// Where a program is looked for when there is no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";

@@ -85,8 +85,10 @@ impl Session<'_> {
                 bytes: payload,
             }),
             FromAgent::Output { attempt, stream } => self.output(attempt, stream, payload)?,
+            FromAgent::Value { attempt } => self.value(attempt, &payload)?,
+            FromAgent::ArgumentsWanted { attempt, bytes } => self.send_arguments(attempt, bytes)?,
             FromAgent::Ended { attempt, result } => {
-                self.windows.remove(&attempt);
+                let result = self.finish(attempt, result)?;
                 if let Some(result) = self.staging.ended(attempt, result) {
                     self.emit(VmEvent::Ended {
                         host,
@@ -97,7 +99,7 @@ impl Session<'_> {
             }
             FromAgent::Staging(message) => self.hear_staging(message, &payload)?,
             FromAgent::Returned { attempt } => {
-                self.windows.remove(&attempt);
+                self.forget(attempt);
                 self.staging.returned(attempt);
                 self.emit(VmEvent::Returned { host, attempt });
             }
@@ -119,15 +121,9 @@ impl Session<'_> {
         stream: Stream,
         bytes: bytes::Bytes,
     ) -> Result<(), Break> {
-        // Of an attempt that was not started here, or has ended, nothing is wanted.
-        let Some(window) = self.windows.get_mut(&attempt) else {
+        if !self.take_from_window(attempt, bytes.len())? {
             return Ok(());
-        };
-        *window = window.checked_sub(bytes.len() as u64).ok_or_else(|| {
-            protocol(format!(
-                "protocol error: more output of {attempt} than was granted"
-            ))
-        })?;
+        }
         let host = self.host;
         self.emit(VmEvent::Output {
             host,
@@ -136,6 +132,24 @@ impl Session<'_> {
             bytes,
         });
         Ok(())
+    }
+
+    /// Takes what came of an attempt from what was granted to it. False for one that was not started here, or has ended:
+    /// nothing of it is wanted.
+    pub(super) fn take_from_window(
+        &mut self,
+        attempt: AttemptId,
+        bytes: usize,
+    ) -> Result<bool, Break> {
+        let Some(window) = self.windows.get_mut(&attempt) else {
+            return Ok(false);
+        };
+        *window = window.checked_sub(bytes as u64).ok_or_else(|| {
+            protocol(format!(
+                "protocol error: more output of {attempt} than was granted"
+            ))
+        })?;
+        Ok(true)
     }
 
     fn greeted(&mut self, hello: AgentHello) -> Result<Option<SessionEnd>, Break> {

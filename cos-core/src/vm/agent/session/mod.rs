@@ -4,6 +4,7 @@
 //! ever for a client that first wants to write. Every frame of a read is acted on before anything is written, and
 //! everything that is to be said then goes out as one write.
 
+mod bulk;
 mod hearing;
 mod obeying;
 mod staging;
@@ -14,6 +15,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+use bulk::Bulk;
 
 use crate::clock;
 use crate::ids::{AttemptId, HostId};
@@ -86,6 +89,7 @@ pub(in crate::vm::agent) struct Session<'a> {
     staging: SessionStaging,
     /// What the threads that touch files have done for it.
     files: mpsc::UnboundedReceiver<Reply>,
+    bulk: Bulk,
 }
 
 impl<'a> Session<'a> {
@@ -131,6 +135,7 @@ impl<'a> Session<'a> {
             windows: HashMap::new(),
             staging,
             files,
+            bulk: Bulk::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{BYE_LIMIT, Break, Phase, Session, SessionEnd, protocol, stamp};
 use crate::clock;
 use crate::ids::AttemptId;
-use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals};
+use crate::job::{AttemptResult, CommandEnd, Exit, Stream, StreamTotals, Work};
 use crate::vm::agent::staging::Held;
 use crate::vm::host::HostLoss;
 use crate::vm::{VmCommand, VmEvent};
@@ -77,12 +77,17 @@ impl Session<'_> {
             amounts,
             work,
         } = held;
-        let work = Box::new(Arc::unwrap_or_clone(work));
+        let mut work = Box::new(Arc::unwrap_or_clone(work));
+        let more_arguments = match &mut *work {
+            Work::Call(call) => self.bulk.cut(attempt, call),
+            Work::Command(_) => 0,
+        };
         let start = ToAgent::Start {
             attempt,
             try_number,
             amounts,
             work,
+            more_arguments,
         };
         match self.link.push(start, &[], &mut self.out) {
             Err(FrameError::TooLong { claimed }) => self.refuse(attempt, claimed),
@@ -120,7 +125,7 @@ impl Session<'_> {
         });
     }
 
-    fn credit(&mut self, attempt: AttemptId, bytes: u64) -> Result<(), Break> {
+    pub(super) fn credit(&mut self, attempt: AttemptId, bytes: u64) -> Result<(), Break> {
         let Some(window) = self.windows.get_mut(&attempt) else {
             return Ok(());
         };

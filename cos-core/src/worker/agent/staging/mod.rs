@@ -118,7 +118,7 @@ impl Staging {
     }
 
     /// Removes what an attempt that ends without giving anything back has in directories.
-    fn forget(&mut self, attempt: AttemptId) {
+    pub(super) fn forget(&mut self, attempt: AttemptId) {
         if let Some(staged) = self.staged.remove(&attempt) {
             self.clean_up(staged);
         }
@@ -388,12 +388,13 @@ impl Work {
         Ok(())
     }
 
-    /// Takes an attempt back that has not started.
-    pub(super) fn withdraw(&mut self, attempt: AttemptId) -> Option<Waiting> {
-        let queued = self.attempts.withdraw(attempt);
-        let waiting = queued.or_else(|| self.staging.gathering.withdraw(attempt))?;
-        self.staging.forget(attempt);
-        Some(waiting)
+    /// Takes an attempt back that waits for its files. False when it does not.
+    pub(super) fn withdraw_gathering(&mut self, attempt: AttemptId) -> bool {
+        let waits = self.staging.gathering.withdraw(attempt).is_some();
+        if waits {
+            self.staging.forget(attempt);
+        }
+        waits
     }
 
     /// Takes back everything that has not started.

@@ -17,6 +17,7 @@ fn waiting(task: u64) -> Waiting {
         try_number: 1,
         amounts: Amounts::cores(1),
         work: Box::new(CommandJob::shell(task, "true").into()),
+        more_arguments: 0,
     }
 }
 

@@ -1,0 +1,132 @@
+//! What one slot has been handed: the attempt that runs, and calls that lie in its socket before their turn.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Waiting;
+use crate::ids::AttemptId;
+use crate::job::{Amounts, Work};
+
+/// How much work may lie in a slot before its turn (5 ms): a hundred times what a message to the slot takes, and too
+/// little to be missed elsewhere.
+const AHEAD: Duration = Duration::from_millis(5);
+
+/// How many calls may at most.
+const AHEAD_CALLS: usize = 64;
+
+/// Longer arguments are not sent ahead (4 KiB): they would fill the socket.
+const AHEAD_ARGUMENTS: usize = 4 * 1024;
+
+/// The weight of the newest call in the running mean.
+const WEIGHT: f64 = 0.25;
+
+/// Which process of a slot an attempt runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::worker::agent) enum SlotKind {
+    /// The one that starts commands.
+    Command,
+    /// The one that executes calls.
+    Call,
+}
+
+impl Waiting {
+    /// Which process it needs.
+    pub(in crate::worker::agent) fn kind(&self) -> SlotKind {
+        match &*self.work {
+            Work::Command(_) => SlotKind::Command,
+            Work::Call(_) => SlotKind::Call,
+        }
+    }
+
+    /// Whether it may lie in a slot before its turn.
+    pub(super) fn may_go_ahead(&self) -> bool {
+        let arguments = self.work.call().map(|call| call.arguments.len());
+        self.more_arguments == 0 && arguments.is_some_and(|length| length <= AHEAD_ARGUMENTS)
+    }
+}
+
+/// For whom a call that lies in a slot was asked back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskedBack {
+    No,
+    /// It could run elsewhere.
+    ForOthers,
+    /// The client wants it.
+    ForClient,
+}
+
+/// A call that lies in a slot.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub(super) waiting: Waiting,
+    pub(super) asked_back: AskedBack,
+}
+
+/// A slot that is in use.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) running: AttemptId,
+    pub(super) amounts: Amounts,
+    pub(super) kind: SlotKind,
+    pub(super) ahead: VecDeque<Ahead>,
+    /// What ran at the last look.
+    pub(super) looked_at: Option<AttemptId>,
+    /// Its process ends itself: it gets nothing more.
+    pub(super) leaving: bool,
+}
+
+impl Lane {
+    pub(super) fn of(waiting: &Waiting) -> Self {
+        Self {
+            running: waiting.attempt,
+            amounts: waiting.amounts,
+            kind: waiting.kind(),
+            ahead: VecDeque::new(),
+            looked_at: None,
+            leaving: false,
+        }
+    }
+
+    /// Whether a call may be sent ahead, in a slot of this pace.
+    pub(super) fn has_room(&self, pace: Pace, waiting: &Waiting) -> bool {
+        self.kind == SlotKind::Call
+            && !self.leaving
+            && !self.is_stuck()
+            && waiting.amounts == self.amounts
+            && self.ahead.len() < pace.depth()
+    }
+
+    /// Whether what runs has run since the last look.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.looked_at == Some(self.running)
+    }
+
+    pub(super) fn position(&self, attempt: AttemptId) -> Option<usize> {
+        let is_it = |it: &Ahead| it.waiting.attempt == attempt;
+        self.ahead.iter().position(is_it)
+    }
+}
+
+/// How long the calls in a slot take.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    /// The running mean in seconds, once one has ended.
+    mean: Option<f64>,
+}
+
+impl Pace {
+    pub(super) fn add(&mut self, elapsed: Duration) {
+        let elapsed = elapsed.as_secs_f64();
+        let mean = self.mean.unwrap_or(elapsed);
+        self.mean = Some(mean + (elapsed - mean) * WEIGHT);
+    }
+
+    /// How many calls may lie in the slot: none while nothing is known, or where a message takes no time against them.
+    fn depth(self) -> usize {
+        match self.mean {
+            // A mean of zero gives infinity, and the cast saturates.
+            Some(mean) => ((AHEAD.as_secs_f64() / mean) as usize).min(AHEAD_CALLS),
+            None => 0,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Typed tasks that behave as badly as tasks can, and some good ones to have beside them.
+
+pub mod endings;
+pub mod good;
+pub mod output;
+pub mod traces;

@@ -1,0 +1,8 @@
+//! What becomes of typed tasks in slots: of this machine, and of a host behind a private sshd.
+
+mod bulk;
+mod endings;
+mod host;
+mod output;
+mod stopping;
+mod traces;
