@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 /// Doubles the numbers to 100 in slots that are processes of this very program.
 fn run() -> Result<u64, Box<dyn Error>> {
     let machine = LocalVm::new("task-tests", SlotCount::Number(2))?;
-    let doubled = cos_core::Os::new(machine).block_on(async {
+    let doubled = cos_core::Os::new().vm(machine).block_on(async {
         let jobs = (1..=100).map(good::double::job);
         cos_core::dispatch(jobs).collect().await
     })??;

@@ -116,7 +116,8 @@ impl Host {
             grace: GRACE,
             ..KernelConfig::default()
         };
-        let os = Os::new(Boxed(self.machine()))
+        let os = Os::new()
+            .vm(Boxed(self.machine()))
             .config(config)
             .observe(move |stamped| seen.note(&stamped.event));
         let limited = async { tokio::time::timeout(PATIENCE, main(&log)).await };
@@ -140,7 +141,7 @@ impl Host {
 }
 
 /// Runs one job beside good ones and gives what came of it. None of the good ones may suffer.
-pub(crate) async fn beside_good_ones<T>(job: Job<T>) -> Result<T, TaskError> {
+pub(crate) async fn beside_good_ones<T: 'static>(job: Job<T>) -> Result<T, TaskError> {
     let good = async {
         let doubled = dispatch((0..100).map(good::double::job)).collect().await;
         let expected: Vec<u64> = (0..100).map(|x| 2 * x).collect();
@@ -151,27 +152,32 @@ pub(crate) async fn beside_good_ones<T>(job: Job<T>) -> Result<T, TaskError> {
 }
 
 /// Runs jobs, and gives what came of each.
-pub(crate) async fn all<T>(jobs: impl IntoIterator<Item = Job<T>>) -> Vec<Result<T, TaskError>> {
+pub(crate) async fn all<T: 'static>(
+    jobs: impl IntoIterator<Item = Job<T>>,
+) -> Vec<Result<T, TaskError>> {
     let all = dispatch(jobs).collect_all().await;
     all.expect("an OS")
 }
 
 /// Runs jobs of which each must succeed.
-pub(crate) async fn values<T>(jobs: impl IntoIterator<Item = Job<T>>) -> Vec<T> {
+pub(crate) async fn values<T: 'static>(jobs: impl IntoIterator<Item = Job<T>>) -> Vec<T> {
     let results = all(jobs).await.into_iter();
     results.map(|result| result.expect("a good task")).collect()
 }
 
 /// Runs one job that must succeed, and gives its task, too.
-pub(crate) async fn one<T>(job: Job<T>) -> (TaskId, Result<T, TaskError>) {
+pub(crate) async fn one<T: 'static>(job: Job<T>) -> (TaskId, Result<T, TaskError>) {
     one_with(job, TaskPolicy::default()).await
 }
 
 /// The same with other rules.
-pub(crate) async fn one_with<T>(job: Job<T>, policy: TaskPolicy) -> (TaskId, Result<T, TaskError>) {
+pub(crate) async fn one_with<T: 'static>(
+    job: Job<T>,
+    policy: TaskPolicy,
+) -> (TaskId, Result<T, TaskError>) {
     let mut only = None;
     let taken = dispatch([job]).policy(policy).for_each(|done| {
-        only = Some((done.task, done.result));
+        only = Some((done.task.expect("a host ran it"), done.result));
         Flow::Go
     });
     taken.await.expect("an OS");

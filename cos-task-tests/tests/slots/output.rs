@@ -14,7 +14,7 @@ fn output_is_its_tasks_own() {
             let jobs = (0..50).map(|n| output::prints::job(format!("out {n}"), format!("err {n}")));
             let taken = dispatch(jobs).for_each(|done| {
                 done.result.expect("a good task");
-                tasks.push((done.index, done.task));
+                tasks.push((done.index, done.task.expect("a host ran it")));
                 Flow::Go
             });
             taken.await.expect("an OS");
