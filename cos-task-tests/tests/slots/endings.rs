@@ -71,7 +71,7 @@ fn each_ending_is_its_own(host: Host) {
 }
 
 /// The error of a job that must fail and harm no other, and that names itself and its host.
-async fn fails<T: std::fmt::Debug>(host: &str, job: Job<T>) -> TaskError {
+async fn fails<T: std::fmt::Debug + 'static>(host: &str, job: Job<T>) -> TaskError {
     let error = beside_good_ones(job).await.expect_err("a bad task");
     let text = error.to_string();
     assert!(text.contains(host) && text.contains('('), "{text}");
