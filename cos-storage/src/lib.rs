@@ -132,7 +132,7 @@ pub use mirrored::{MIRRORED_STORAGE_VARIABLE, MirrorEntry, MirroredStorage};
 pub use process::{process_storage, set_process_storage, to_abstract_path, to_actual_path};
 pub use proof::{PlantedToken, Token, Verdict};
 pub use removal::{Leftover, Removal};
-pub use removal_beneath::remove_beneath;
+pub use removal_beneath::{remove_empty_directories_beneath, remove_file_beneath};
 pub use remove_tree::remove_tree;
 pub use scratch::{JobDirectory, Scratch, sweep};
 pub use store::{LookUp, Object, Partial, Store, StoreError, clear_store};

@@ -12,4 +12,5 @@ mod network;
 mod output;
 mod records;
 mod signals;
+mod staging;
 mod work_that_is_lost;

@@ -220,7 +220,13 @@ impl Store {
         let partial = Partial::open(&self.path, &self.partial, *digest, size)
             .map_err(|error| self.error(digest, error))?;
         let missing = size.saturating_sub(partial.offset());
-        self.make_room(digest, size, missing)?;
+        if let Err(error) = self.make_room(digest, size, missing) {
+            // What had arrived before is kept; nothing at all is not worth a file.
+            if partial.offset() == 0 {
+                partial.discard(&self.partial);
+            }
+            return Err(error);
+        }
         self.used += missing;
         self.begun += missing;
         Ok(partial)

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, ftruncate, openat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, ftruncate, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::{StoreError, is_named};
@@ -109,6 +109,11 @@ impl Partial {
         }
         self.hasher.update(bytes);
         Ok(())
+    }
+
+    /// Leaves nothing of it.
+    pub(super) fn discard(self, directory: &OwnedFd) {
+        let _ = unlinkat(directory, &self.name, AtFlags::empty());
     }
 
     pub(super) fn into_parts(self) -> (File, Digest, String) {

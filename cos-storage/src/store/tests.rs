@@ -285,6 +285,7 @@ fn the_least_recently_used_goes_and_what_is_held_stays() {
     drop(put(&mut other, &contents[4]));
     let error = other.begin(&Digest::of(b"large"), 3501).unwrap_err();
     assert!(matches!(error, StoreError::TooLarge { .. }), "{error}");
+    assert_eq!(partials(at.path()), 0);
 }
 
 #[test]

@@ -13,7 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cos_storage::store::DEFAULT_CAPACITY;
 use cos_storage::{
-    Digest, LandingError, LookUp, Object, Partial, Store, StoreError, Suffix, remove_tree,
+    Digest, LandingError, LookUp, Object, Partial, Store, StoreError, Suffix,
+    remove_empty_directories_beneath, remove_file_beneath, remove_tree,
 };
 use tokio::sync::mpsc as wakeful;
 
@@ -23,6 +24,9 @@ use crate::wire::staging::InputFile;
 
 /// How long an ending agent waits for the thread (5 s): a file system may never answer.
 const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// So many directories are remembered in which files were removed.
+const MAX_EMPTIED: usize = 10_000;
 
 /// What the thread is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,7 +57,8 @@ pub(super) enum Task {
     },
     /// The next of what an attempt gives back.
     Next { attempt: AttemptId },
-    /// Remove files from a directory, and the directories that are empty then.
+    /// Remove files from a directory. Directories that are empty go when the thread ends: another job may be about to
+    /// put something into them.
     RemoveFiles {
         directory: PathBuf,
         files: Vec<Suffix>,
@@ -141,6 +146,7 @@ impl Disk {
                         break;
                     }
                 }
+                worker.remove_emptied();
                 drop(worker);
                 // Nobody may be waiting.
                 let _ = ending.send(());
@@ -186,6 +192,8 @@ struct Worker {
     returning: HashMap<AttemptId, Returning>,
     /// What lies in the run's directory for all attempts.
     placed: HashSet<(Digest, Suffix)>,
+    /// Directories in which files were removed.
+    emptied: HashSet<(PathBuf, Suffix)>,
 }
 
 impl Worker {
@@ -197,6 +205,7 @@ impl Worker {
             found: HashMap::new(),
             returning: HashMap::new(),
             placed: HashSet::new(),
+            emptied: HashSet::new(),
         }
     }
 
@@ -257,7 +266,7 @@ impl Worker {
                 Done::Next { attempt, returned }
             }
             Task::RemoveFiles { directory, files } => {
-                remove_files(&directory, &files);
+                self.remove_files(directory, &files);
                 return None;
             }
             Task::RemoveDirectory { path } => {
@@ -359,14 +368,29 @@ impl Worker {
         }
         Ok(())
     }
-}
 
-/// Removes files, and then the directories above them that are empty, as far as that goes.
-fn remove_files(directory: &Path, files: &[Suffix]) {
-    let Ok(root) = File::open(directory) else {
-        return;
-    };
-    for file in files {
-        let _ = cos_storage::remove_beneath(&root, file);
+    fn remove_files(&mut self, directory: PathBuf, files: &[Suffix]) {
+        let Ok(root) = File::open(&directory) else {
+            return;
+        };
+        for file in files {
+            // What was a directory of returned files stays, as the run's own.
+            let _ = remove_file_beneath(&root, file);
+            let parent = file.as_path().parent().map(Suffix::of);
+            if let Some(Ok(parent)) = parent
+                && self.emptied.len() < MAX_EMPTIED
+                && !parent.is_empty()
+            {
+                self.emptied.insert((directory.clone(), parent));
+            }
+        }
+    }
+
+    fn remove_emptied(&self) {
+        for (directory, emptied) in &self.emptied {
+            if let Ok(root) = File::open(directory) {
+                remove_empty_directories_beneath(root, emptied);
+            }
+        }
     }
 }
