@@ -79,7 +79,7 @@ async fn fails<T: std::fmt::Debug + 'static>(host: &str, job: Job<T>) -> TaskErr
 }
 
 /// A job that crashes its slot is tried elsewhere, or again, and then quarantined with what it died of.
-async fn crashes<T: std::fmt::Debug>(host: &str, job: Job<T>, signal: &str) {
+async fn crashes<T: std::fmt::Debug + 'static>(host: &str, job: Job<T>, signal: &str) {
     let error = fails(host, job).await;
     let TaskError::Quarantined { crashes, cause, .. } = &error else {
         panic!("{error:?}");
