@@ -1,7 +1,7 @@
 //! How the jobs of a dispatch are to be run.
 
 use crate::ids::HostId;
-use crate::kernel::{Prefetch, TaskPolicy};
+use crate::kernel::TaskPolicy;
 
 /// How the jobs of a dispatch are to be run.
 #[derive(Clone, Debug)]
@@ -28,10 +28,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             place: Place::Remote,
-            policy: TaskPolicy {
-                prefetch: Prefetch::Allowed,
-                ..TaskPolicy::default()
-            },
+            policy: TaskPolicy::default(),
             host: None,
             window: None,
             prefetch: None,
