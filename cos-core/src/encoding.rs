@@ -78,6 +78,16 @@ pub fn decode_large<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingErro
     decode_with::<T, LARGE_LIMIT>(bytes)
 }
 
+/// As [`decode`], with a limit of the caller's own.
+///
+/// # Errors
+/// [`EncodingError::Decode`] or [`EncodingError::LeftOver`].
+pub fn decode_message<T: DeserializeOwned, const LIMIT: usize>(
+    bytes: &[u8],
+) -> Result<T, EncodingError> {
+    decode_with::<T, LIMIT>(bytes)
+}
+
 /// Reads the arguments or the value of a typed task, at most [`VALUE_LIMIT`] bytes, and says how many bytes it took.
 ///
 /// # Errors

@@ -72,8 +72,9 @@ pub use error::{Error, Result};
 pub use job::Job;
 pub use runtime::{
     NoOs, Os, OsError, SetVmError, SpawnError, TaskHandle, TaskInfo, TaskSet, TaskStatus, Value,
-    ValueError, finalize, finished_tasks, free_slots, join, join_checked, local_task_count,
-    remote_task_count, set_vm, slots, spawn, task_count, task_info, tid, try_join, yield_now,
+    ValueError, blocking, finalize, finished_tasks, free_slots, join, join_checked,
+    local_task_count, remote_task_count, set_vm, slots, spawn, spawner_call, spawner_notify,
+    task_count, task_info, tid, try_join, yield_now,
 };
 
 /// The programs of the README, which must compile.

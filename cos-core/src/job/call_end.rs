@@ -25,7 +25,7 @@ pub struct CallReport {
 }
 
 /// A call that returned a value.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallEnd {
     /// The encoded value, at most [`VALUE_LIMIT`](crate::encoding::VALUE_LIMIT) bytes.
     pub value: Bytes,

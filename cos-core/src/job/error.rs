@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::work::short_name;
@@ -11,8 +12,23 @@ use super::{CommandEnd, Exit, Mismatch, Outcome, Work};
 use crate::ids::{TaskId, Tid};
 
 /// Which task an error is about: `search(7)` for a typed task. Empty for a command, which its caller numbers itself.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Option<(String, u64)>", into = "Option<(String, u64)>")]
 pub struct TaskLabel(Option<(Arc<str>, u64)>);
+
+impl From<Option<(String, u64)>> for TaskLabel {
+    fn from(label: Option<(String, u64)>) -> Self {
+        Self(label.map(|(name, number)| (name.into(), number)))
+    }
+}
+
+impl From<TaskLabel> for Option<(String, u64)> {
+    fn from(label: TaskLabel) -> Self {
+        label
+            .0
+            .map(|(name, number)| (name.as_ref().to_owned(), number))
+    }
+}
 
 impl TaskLabel {
     /// The label of work that was outsourced.
@@ -74,7 +90,7 @@ impl fmt::Display for TaskLabel {
 }
 
 /// Why a task has no good result. Each names the task and the host, where there is one to be named.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[derive(Clone, PartialEq, Eq, Debug, Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TaskError {
     /// The command ended with an exit code that is no success, or by a signal, on its last try.

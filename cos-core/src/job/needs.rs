@@ -52,7 +52,7 @@ impl fmt::Display for Amounts {
 }
 
 /// Where a task may run and what it takes there.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Needs {
     /// What it takes of the host.
     pub amounts: Amounts,

@@ -146,7 +146,7 @@ pub enum AttemptResult {
 }
 
 /// A good end.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TaskEnd {
     /// The command ended with an exit code that is success.
     Command(CommandEnd),

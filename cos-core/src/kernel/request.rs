@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{AttemptId, ClassId, HostId};
@@ -26,7 +27,7 @@ pub struct TaskRequest {
 }
 
 /// How far COS goes for a task.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TaskPolicy {
     /// How many tries it has in all; 0 counts as 1. A failure or a timeout uses one, a lost host does not.
     pub tries: u32,
@@ -51,7 +52,7 @@ impl Default for TaskPolicy {
 }
 
 /// Whether a task may be sent to a host before it can start there.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Prefetch {
     /// It is sent only where it starts at once.
     Never,
@@ -60,7 +61,7 @@ pub enum Prefetch {
 }
 
 /// How long a try may take, from the moment the host says that it has started.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TimeLimit {
     /// As long as it likes.
     Never,
@@ -71,7 +72,7 @@ pub enum TimeLimit {
 }
 
 /// A set of exit codes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ExitCodes([u64; 4]);
 
 impl ExitCodes {

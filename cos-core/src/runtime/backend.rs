@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::spawner::{Children, SpawnerCall};
 use crate::event::Stamped;
-use crate::ids::{HostId, TaskId};
-use crate::job::{Needs, TaskError};
+use crate::ids::{AttemptId, HostId, TaskId};
+use crate::job::{Call, Needs, TaskError};
 use crate::kernel::{Action, Kernel, KernelConfig, SubmitError, TaskRequest};
 use crate::time::Time;
 use crate::vm::host::HostSpec;
@@ -16,15 +19,18 @@ use crate::vm::{VirtualMachine, VmCommand};
 const BATCH: usize = 1024;
 
 /// Something that remote work has brought about.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are events, and none is kept"
-)]
 pub(super) enum Happening {
     /// A task was handed to a host.
     Handed { task: TaskId, host: HostId },
     /// Something to be told to observers; the end of a task among it.
     Event(Stamped),
+    /// A task wants a call to be made here.
+    Call(SpawnerCall),
+    /// A call that the spawner was asked for has returned.
+    Returned {
+        call: u64,
+        result: Result<Bytes, Box<TaskError>>,
+    },
 }
 
 /// Runs tasks elsewhere. After each call, what has happened is taken with [`next`](Self::next).
@@ -70,12 +76,43 @@ pub(super) trait Backend {
 
     /// Whether that is done.
     fn is_over(&self) -> bool;
+
+    /// Whether microthreads may be polled: a task that waits has lent its licence to others.
+    fn holds_licence(&self) -> bool {
+        true
+    }
+
+    /// Every microthread waits.
+    fn lend_licence(&mut self) {}
+
+    /// One of them could go on.
+    fn want_licence(&mut self) {}
+
+    /// Whether this is a task of another OS, its spawner.
+    fn is_link(&self) -> bool {
+        false
+    }
+
+    /// Has a call made in the spawner, which answers if it gets a number for that. False when it cannot be sent.
+    fn call_spawner(&mut self, _: Call, _answer: Option<u64>) -> bool {
+        false
+    }
+
+    /// Tells a task what the call that it has asked for came to.
+    fn answer_call(
+        &mut self,
+        _caller: AttemptId,
+        _answer: Option<u64>,
+        _result: Result<Bytes, Box<TaskError>>,
+    ) {
+    }
 }
 
 /// A kernel that decides and a machine that acts.
 pub(super) struct Outsourcing {
     kernel: Kernel,
     machine: Box<dyn VirtualMachine>,
+    children: Children,
     happenings: VecDeque<Happening>,
     machine_ended: bool,
 }
@@ -87,6 +124,7 @@ impl Outsourcing {
         let mut this = Self {
             kernel,
             machine,
+            children: Children::default(),
             happenings: VecDeque::new(),
             machine_ended: false,
         };
@@ -102,12 +140,18 @@ impl Outsourcing {
                     if let VmCommand::Start { host, attempt, .. } = &command {
                         let (task, host) = (attempt.task, *host);
                         self.happenings.push_back(Happening::Handed { task, host });
+                        self.children.handed(task, host, &mut self.kernel);
                     }
                     self.machine.submit(command);
                 }
-                // No task asks anything of its spawner.
-                Action::Deliver { .. } => {}
+                Action::Deliver { attempt, bytes } => {
+                    self.children.hear(attempt, &bytes, &mut self.kernel, at);
+                    while let Some(call) = self.children.next_call() {
+                        self.happenings.push_back(Happening::Call(call));
+                    }
+                }
                 Action::Emit(event) => {
+                    self.children.observe(&event, &mut self.kernel);
                     let stamped = Stamped { at, event };
                     self.happenings.push_back(Happening::Event(stamped));
                 }
@@ -175,6 +219,8 @@ impl Backend for Outsourcing {
         }
         self.kernel.handle_timeout(now);
         self.carry_out(now);
+        self.children.tell_rooms(&mut self.kernel);
+        self.carry_out(now);
         more
     }
 
@@ -198,5 +244,16 @@ impl Backend for Outsourcing {
 
     fn is_over(&self) -> bool {
         self.machine_ended
+    }
+
+    fn answer_call(
+        &mut self,
+        caller: AttemptId,
+        answer: Option<u64>,
+        result: Result<Bytes, Box<TaskError>>,
+    ) {
+        self.children
+            .returned(caller, answer, result, &mut self.kernel);
+        self.carry_out(crate::clock::now());
     }
 }

@@ -19,6 +19,9 @@ pub enum SetVmError {
     /// Remote tasks run on the present one.
     #[error("the virtual machine cannot be changed while {0} remote tasks run")]
     InUse(usize),
+    /// This is a task, whose remote tasks its spawner runs.
+    #[error("a task has no virtual machine of its own: its spawner runs what it spawns")]
+    InTask,
     /// There is no OS here.
     #[error(transparent)]
     NoOs(#[from] NoOs),
@@ -32,6 +35,15 @@ pub enum SetVmError {
 /// [`SetVmError`].
 pub fn set_vm(machine: impl VirtualMachine + 'static) -> Result<(), SetVmError> {
     let os = context::current()?;
+    if os
+        .inner
+        .borrow()
+        .backend
+        .as_ref()
+        .is_some_and(|it| it.is_link())
+    {
+        return Err(SetVmError::InTask);
+    }
     let running = os.inner.borrow().threads.remote_count();
     if running > 0 {
         return Err(SetVmError::InUse(running));

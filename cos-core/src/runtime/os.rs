@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::context;
 use super::shared::{Observer, Shared};
+use super::spawner::{Line, Link};
 use super::turn::{Pace, Progress};
 use crate::clock;
 use crate::event::Stamped;
@@ -160,6 +161,30 @@ impl Os {
         if let Some(machine) = machine {
             shared.use_machine(machine);
         }
+        Ok(drive(shared, main).await)
+    }
+}
+
+/// Runs a task in an OS of its own, whose remote tasks its spawner runs at the other end of `line`.
+///
+/// # Panics
+/// When the task does.
+pub(crate) async fn run_task<F: Future>(line: Box<dyn Line>, task: F) -> F::Output {
+    let Os {
+        config,
+        observers,
+        grace,
+        shutdown_limit,
+        ..
+    } = Os::new();
+    let shared = Rc::new(Shared::new(config, observers, grace, shutdown_limit));
+    shared.inner.borrow_mut().backend = Some(Box::new(Link::new(line)));
+    drive(shared, task).await
+}
+
+/// Runs a program to its end, and ends everything then.
+async fn drive<F: Future>(shared: Rc<Shared>, main: F) -> F::Output {
+    {
         let running = Running(shared);
         let Running(shared) = &running;
 
@@ -188,7 +213,7 @@ impl Os {
         })
         .await;
         match ended {
-            Ok(output) => Ok(output),
+            Ok(output) => output,
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }

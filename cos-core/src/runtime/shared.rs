@@ -14,6 +14,7 @@ use super::body::BoxedBody;
 use super::context::NoOs;
 use super::log::log;
 use super::remote::{RemoteTask, RemoteTasks};
+use super::spawner::SpawnerCall;
 use super::value::Ending;
 use super::wait::Wait;
 use super::waker::WakeQueue;
@@ -64,6 +65,12 @@ pub(super) struct Inner {
     pub(super) remote: RemoteTasks,
     /// Waits of those who have more tasks than there was room for.
     pub(super) room_waits: Vec<WaitId>,
+    /// Calls that were asked of the spawner, and the waits for their results.
+    pub(super) calls_under_way: HashMap<u64, WaitId>,
+    /// Those that have returned.
+    pub(super) calls_returned: HashMap<u64, Result<bytes::Bytes, Box<TaskError>>>,
+    /// Calls that tasks want to be made here.
+    calls_wanted: VecDeque<SpawnerCall>,
     /// Why spawns that waited for a host have come to nothing.
     pub(super) refusals: HashMap<Tid, Box<TaskError>>,
     /// Numbers for the tasks of spawns.
@@ -93,6 +100,9 @@ impl Shared {
             host_names: Vec::new(),
             remote: RemoteTasks::default(),
             room_waits: Vec::new(),
+            calls_under_way: HashMap::new(),
+            calls_returned: HashMap::new(),
+            calls_wanted: VecDeque::new(),
             refusals: HashMap::new(),
             next_index: 0,
             graveyard: Vec::new(),
@@ -262,6 +272,15 @@ impl Shared {
         more
     }
 
+    /// Makes the calls that tasks have asked for.
+    pub(super) fn make_calls(self: &Rc<Self>) {
+        loop {
+            let next = self.inner.borrow_mut().calls_wanted.pop_front();
+            let Some(call) = next else { return };
+            self.make_call(call);
+        }
+    }
+
     /// Takes what has happened elsewhere to those whom it concerns.
     pub(super) fn carry_out(&self) {
         self.with(Inner::carry_out);
@@ -384,6 +403,13 @@ impl Inner {
                     log(&stamped.event, backend.hosts());
                     self.route(&stamped.event);
                     self.events.push_back(stamped);
+                }
+                Happening::Call(call) => self.calls_wanted.push_back(call),
+                Happening::Returned { call, result } => {
+                    if let Some(wait) = self.calls_under_way.remove(&call) {
+                        self.calls_returned.insert(call, result);
+                        self.threads.resolve(wait);
+                    }
                 }
             }
         }

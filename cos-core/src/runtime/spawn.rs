@@ -427,7 +427,7 @@ impl Shared {
     }
 
     /// The number of the next task that is no job of a dispatch.
-    fn next_index(&self) -> u64 {
+    pub(super) fn next_index(&self) -> u64 {
         let inner = &mut *self.inner.borrow_mut();
         inner.next_index += 1;
         inner.next_index - 1

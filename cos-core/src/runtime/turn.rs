@@ -82,6 +82,10 @@ impl Shared {
         let _entered = context::enter(self);
         self.wakes.begin(context.waker());
         let mut more = self.poll_backend(context);
+        self.make_calls();
+        if !self.may_run() {
+            return Progress::Idle;
+        }
         let began = clock::now();
         for _ in 0..pace.turns {
             if self.wakes.has_any() {
@@ -103,7 +107,35 @@ impl Shared {
         more |= self.inner.borrow().threads.has_turns();
         match self.wakes.end() || more {
             true => Progress::More,
-            false => Progress::Idle,
+            false => {
+                self.lend_licence();
+                Progress::Idle
+            }
+        }
+    }
+
+    /// Whether microthreads may be polled. If not, a licence is asked for as soon as one of them could go on.
+    fn may_run(&self) -> bool {
+        let inner = &mut *self.inner.borrow_mut();
+        let Some(backend) = &mut inner.backend else {
+            return true;
+        };
+        if backend.holds_licence() {
+            return true;
+        }
+        if self.wakes.end() || inner.threads.has_turns() {
+            backend.want_licence();
+        }
+        false
+    }
+
+    /// Lets others have the licence of a task of which every microthread waits.
+    fn lend_licence(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        if inner.threads.all_wait()
+            && let Some(backend) = &mut inner.backend
+        {
+            backend.lend_licence();
         }
     }
 

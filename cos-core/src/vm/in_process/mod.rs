@@ -18,7 +18,7 @@
 
 mod slot;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ use super::local::LOCAL;
 use super::{VirtualMachine, VmCommand, VmEvent};
 use crate::ids::{AttemptId, HostId, SlotId};
 use crate::job::{Amounts, AttemptResult, Call, CallReport, Work};
+use crate::runtime::spawner::{Heard, Said};
 use crate::wire::message::{Containment, DirectoryReport, HostReport};
 use slot::{Report, Slot};
 
@@ -45,6 +46,10 @@ pub(super) struct InProcess {
     free: Amounts,
     queue: VecDeque<Waiting>,
     running: HashMap<AttemptId, (SlotId, Amounts)>,
+    /// Those of them that have lent their licence.
+    lent: HashSet<AttemptId>,
+    /// How many slots there are: as many as cores, and one more for each attempt that lends while none is idle.
+    slot_count: u32,
     idle: BTreeSet<SlotId>,
     slots: BTreeMap<SlotId, Slot>,
     events: VecDeque<VmEvent>,
@@ -92,6 +97,8 @@ impl InProcess {
             free: Amounts::cores(slots),
             queue: VecDeque::new(),
             running: HashMap::new(),
+            lent: HashSet::new(),
+            slot_count: slots,
             idle: (1..=slots).map(SlotId).collect(),
             slots: BTreeMap::new(),
             events: VecDeque::new(),
@@ -186,7 +193,9 @@ impl InProcess {
             return false;
         };
         self.idle.insert(slot);
-        self.free = self.free.plus(amounts);
+        if !self.lent.remove(&attempt) {
+            self.free = self.free.plus(amounts);
+        }
         true
     }
 
@@ -208,11 +217,14 @@ impl InProcess {
     }
 
     fn take(&mut self, report: Report) {
-        let Report {
-            attempt,
-            result,
-            elapsed,
-        } = report;
+        let (attempt, result, elapsed) = match report {
+            Report::Ended {
+                attempt,
+                result,
+                elapsed,
+            } => (attempt, result, elapsed),
+            Report::Said { attempt, said } => return self.pass_on(attempt, said),
+        };
         if self.free_slot(attempt) {
             let report = CallReport {
                 elapsed,
@@ -224,6 +236,47 @@ impl InProcess {
             };
             self.end(attempt, result);
             self.start_what_fits();
+        }
+    }
+
+    /// Passes on what a task says.
+    fn pass_on(&mut self, attempt: AttemptId, said: Said) {
+        let Some((_, amounts)) = self.running.get(&attempt) else {
+            return;
+        };
+        let (host, amounts) = (HOST, *amounts);
+        match said {
+            Said::Told(bytes) => self.say(VmEvent::Told {
+                host,
+                attempt,
+                bytes,
+            }),
+            Said::Wanted => self.say(VmEvent::Wanted { host, attempt }),
+            Said::Lent => {
+                self.say(VmEvent::Lent { host, attempt });
+                if self.lent.insert(attempt) {
+                    self.free = self.free.plus(amounts);
+                    if self.idle.is_empty() {
+                        self.slot_count += 1;
+                        self.idle.insert(SlotId(self.slot_count));
+                    }
+                    self.start_what_fits();
+                }
+            }
+        }
+    }
+
+    /// Tells a task something.
+    fn tell(&mut self, attempt: AttemptId, heard: Heard) {
+        let Some((slot, amounts)) = self.running.get(&attempt) else {
+            return;
+        };
+        if heard == Heard::Resumed && self.lent.remove(&attempt) {
+            // The kernel sees to it that they are free.
+            self.free = self.free.checked_sub(*amounts).unwrap_or_default();
+        }
+        if let Some(slot) = self.slots.get(slot) {
+            slot.hear(attempt, heard);
         }
     }
 
@@ -259,6 +312,8 @@ impl InProcess {
         });
         let left = left.collect();
         self.idle = (1..=self.total).map(SlotId).collect();
+        self.slot_count = self.total;
+        self.lent.clear();
         self.free = Amounts::cores(self.total);
         self.say(VmEvent::Closed { host: HOST, left });
         true
@@ -294,8 +349,10 @@ impl VirtualMachine for InProcess {
                 }
             }
             VmCommand::Disconnect { grace, .. } => self.close(grace),
-            // There is no output and no task that lends or listens.
-            VmCommand::Credit { .. } | VmCommand::Resume { .. } | VmCommand::Tell { .. } => {}
+            VmCommand::Resume { attempt, .. } => self.tell(attempt, Heard::Resumed),
+            VmCommand::Tell { attempt, bytes, .. } => self.tell(attempt, Heard::Told(bytes)),
+            // There is no output.
+            VmCommand::Credit { .. } => {}
         }
     }
 
