@@ -139,3 +139,15 @@ impl Drop for SshVm {
         self.proofs.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program may hand its machine to an OS on another thread.
+    #[test]
+    fn a_machine_may_change_its_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<SshVm>();
+    }
+}
