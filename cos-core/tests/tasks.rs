@@ -106,7 +106,8 @@ fn absent(missing: Missing) -> Missing {
 fn run<T: 'static>(job: cos::Job<T>) -> Result<T, cos::job::TaskError> {
     let os = cos::Os::new().vm(LocalVm::in_process(1));
     let results = os.block_on(async { cos::dispatch([job]).collect_all().await });
-    results.unwrap().unwrap().remove(0)
+    let mut results = results.expect("a runtime").expect("an OS");
+    results.remove(0)
 }
 
 #[test]
