@@ -291,6 +291,7 @@ impl Play {
                     host: id(position),
                     slot,
                     try_number,
+                    work: std::sync::Arc::new(cos_core::job::CommandJob::shell(1, "true").into()),
                 });
             }
         }
@@ -387,6 +388,7 @@ fn end(code: i32, elapsed: Duration) -> CommandEnd {
 
 fn info(slots: u32) -> HostInfo {
     HostInfo {
+        name: String::new(),
         report: HostReport {
             node: "node".to_owned(),
             system: "x86_64 Linux".to_owned(),

@@ -10,7 +10,7 @@
 //! progress    the picture at the bottom of a terminal, and the lines that stay
 //! output      what jobs write: grouped, by line, in order, tagged, spooled
 //! record      the run's directory: job log, events, archive of outputs, --results
-//! message     errors, warnings and hints; escape: text of others that a terminal shows
+//! message     errors, warnings and hints
 //! ```
 //!
 //! Everything that a run shows or records comes from one stream of [`RunEvent`](cos_core::event::RunEvent)s. Standard output
@@ -18,7 +18,6 @@
 
 pub mod arguments;
 pub mod commands;
-pub mod escape;
 pub mod exit_code;
 mod failure;
 mod logging;
@@ -30,3 +29,5 @@ pub mod run;
 pub mod sources;
 pub mod template;
 mod worker;
+
+pub use cos_core::escape;

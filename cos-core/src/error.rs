@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Any error, for the ends of programs and of tasks: printed with its causes at the end of `main`; a task's
+/// Any error, for the ends of programs and of tasks: [`macro@main`](crate::main) prints it with its causes, and a task's
 /// becomes the text of its [`TaskError::Failed`](crate::job::TaskError::Failed).
 ///
 /// The functions of this library return enums of their own, which say what can be done; each becomes an `Error` by `?`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{AttemptId, HostId, SlotId, TaskId};
-use crate::job::{CallFailure, CommandEnd, Exit, Outcome, Stream};
+use crate::job::{CallFailure, CommandEnd, Exit, Outcome, Stream, Work};
 use crate::time::Time;
 use crate::vm::host::{HostFailure, HostInfo, HostLoss, HostNote, Stage};
 
@@ -115,6 +115,8 @@ pub enum RunEvent {
         slot: SlotId,
         /// Which try, from 1.
         try_number: u32,
+        /// What it executes.
+        work: Arc<Work>,
     },
     /// A task wrote.
     TaskOutput {

@@ -52,6 +52,7 @@ pub mod clock;
 pub mod dispatch;
 pub mod encoding;
 mod error;
+pub mod escape;
 pub mod event;
 pub mod ids;
 pub mod job;
@@ -59,12 +60,13 @@ pub mod kernel;
 mod panics;
 pub mod registry;
 pub mod runtime;
+mod task_lines;
 pub mod time;
 pub mod vm;
 pub mod wire;
 pub mod worker;
 
-pub use cos_macros::task;
+pub use cos_macros::{main, task};
 pub use dispatch::{
     Dispatch, DispatchError, DispatchStream, Done, Flow, dispatch, dispatch_single, dispatch_stream,
 };
@@ -76,6 +78,8 @@ pub use runtime::{
     local_task_count, remote_task_count, set_vm, slots, spawn, spawner_call, spawner_notify,
     task_count, task_info, tid, try_join, yield_now,
 };
+
+pub use task_lines::task_lines;
 
 /// The programs of the README, which must compile.
 #[cfg(doctest)]

@@ -1,9 +1,10 @@
-//! The attributes of COS: [`macro@task`].
+//! The attributes of COS: [`macro@task`] and [`macro@main`].
 //!
-//! It is used as `#[cos::task]` after `use cos_core as cos;`, re-exported by `cos-core`, which is
-//! the only crate to depend on. What is generated finds `cos-core` under whatever name the program has given it.
+//! They are used as `#[cos::task]` and `#[cos::main]` after `use cos_core as cos;`, re-exported by `cos-core`, which is
+//! the only crate to depend on. What they generate finds `cos-core` under whatever name the program has given it.
 
 mod library;
+mod main_function;
 mod task;
 
 use proc_macro::TokenStream;
@@ -59,4 +60,36 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn task(attribute: TokenStream, item: TokenStream) -> TokenStream {
     task::expand(attribute.into(), item.into()).into()
+}
+
+/// Makes `async fn main` a COS program.
+///
+/// ```no_run
+/// use cos_core as cos;
+///
+/// #[cos::task]
+/// fn double(x: u64) -> u64 {
+///     2 * x
+/// }
+///
+/// #[cos::main]
+/// async fn main() -> cos::Result<()> {
+///     let results: Vec<u64> = cos::dispatch((0..100).map(double::job)).collect().await?;
+///     println!("{results:?}");
+///     Ok(())
+/// }
+/// ```
+///
+/// The program first sees whether it was started as a worker: its hosts run the same program, which calls its tasks there.
+/// Otherwise it runs an OS on a tokio runtime of this thread. The OS has no machine until `cos::set_vm` gives it one; until
+/// then every task is a microthread of this process.
+///
+/// Lines that tasks print on hosts are written to the program's own standard output and standard error, with host
+/// and task before each: `ws03 search(7) | text`.
+///
+/// `main` returns `()` or a `Result<(), E>` where `E: Display`, such as `cos::Result<()>`. An error is written to standard
+/// error with its causes, and the exit status is then 1.
+#[proc_macro_attribute]
+pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    main_function::expand(attribute.into(), item.into()).into()
 }

@@ -378,6 +378,7 @@ fn events_are_lines_of_json() {
         host: HostId(1),
         slot: SlotId(3),
         try_number: 1,
+        work: std::sync::Arc::new(cos_core::job::CommandJob::shell(1, "true").into()),
     };
     assert_eq!(
         line(started).as_deref(),

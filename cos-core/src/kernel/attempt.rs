@@ -1,5 +1,6 @@
 //! The life of an attempt: sent, started, stopped, ended, given back, lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -96,6 +97,7 @@ impl Kernel {
             return;
         };
         let (index, try_number) = (task.index, task.try_number());
+        let work = Arc::clone(&task.work);
         let Some(placed) = task.placed_mut() else {
             return;
         };
@@ -119,6 +121,7 @@ impl Kernel {
             host,
             slot,
             try_number,
+            work,
         });
         self.watch(id);
     }

@@ -143,6 +143,7 @@ fn log_task(event: &RunEvent, hosts: &[HostSpec]) {
             host,
             slot,
             try_number,
+            ..
         } => trace!(
             target: "cos::kernel",
             %attempt,

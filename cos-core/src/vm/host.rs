@@ -54,6 +54,8 @@ impl fmt::Display for Stage {
 /// A host that is ready.
 #[derive(Clone, PartialEq, Debug)]
 pub struct HostInfo {
+    /// Its name as the user wrote it.
+    pub name: String,
     /// What it tells of itself.
     pub report: HostReport,
     /// The release of its worker.

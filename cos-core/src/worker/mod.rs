@@ -25,12 +25,22 @@ mod role;
 mod slot;
 mod vfork;
 
+use std::io::Write;
+
 pub use role::bridge_arguments;
 
 /// Serves as a worker process if the first argument asks for one, and then does not return. Returns at once otherwise.
 ///
-/// It is to be called at the very beginning of `main`, before any thread or file exists.
+/// It is to be called at the very beginning of `main`, before any thread or file exists. [`macro@main`](crate::main) does.
+///
+/// A program of which two [tasks](macro@crate::task) have the same name cannot tell them apart on a host: it says so on
+/// standard error, naming both places, and exits with status 1.
 pub fn init() {
+    if let Err(duplicate) = crate::registry::check() {
+        // Nobody is there to be told when this fails.
+        let _ = writeln!(std::io::stderr(), "error: {duplicate}");
+        std::process::exit(1);
+    }
     if let Some(role) = role::Role::of_this_process() {
         std::process::exit(role.run());
     }

@@ -135,6 +135,7 @@ impl Play {
             host,
             slot: SlotId(1),
             try_number: 1,
+            work: std::sync::Arc::new(cos_core::job::CommandJob::shell(1, "true").into()),
         });
     }
 
@@ -243,6 +244,7 @@ fn end(code: i32) -> CommandEnd {
 
 fn host_info(slots: u32) -> HostInfo {
     HostInfo {
+        name: String::new(),
         report: HostReport {
             node: "node".to_owned(),
             system: "x86_64 Linux".to_owned(),

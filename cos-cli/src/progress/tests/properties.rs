@@ -175,7 +175,7 @@ fn task_event() -> impl Strategy<Value = RunEvent> {
     let index = prop_oneof![0_u64..20, Just(u64::MAX)];
     prop_oneof![
         4 => (attempt(), index.clone(), host()).prop_map(|(attempt, index, host)| {
-            RunEvent::TaskStarted { attempt, index, host, slot: SlotId(1), try_number: 1 }
+            RunEvent::TaskStarted { attempt, index, host, slot: SlotId(1), try_number: 1, work: std::sync::Arc::new(cos_core::job::CommandJob::shell(1, "true").into()) }
         }),
         1 => (attempt(), index.clone(), host()).prop_map(|(attempt, index, host)| {
             RunEvent::TaskSlow { attempt, index, host, threshold: Duration::from_secs(60) }

@@ -393,6 +393,7 @@ fn host_info(slots: u32) -> HostInfo {
     let here = std::env::current_dir().unwrap_or_default();
     let here = std::os::unix::ffi::OsStringExt::into_vec(here.into_os_string());
     HostInfo {
+        name: LOCAL.to_owned(),
         report: HostReport {
             node: text(names.nodename()),
             system: format!("{} {}", text(names.machine()), text(names.sysname())),

@@ -196,6 +196,7 @@ pub(crate) fn end(exit: Exit, elapsed: Duration) -> CommandEnd {
 /// What a host tells of itself.
 pub(crate) fn host_info(plan: &HostPlan) -> HostInfo {
     HostInfo {
+        name: plan.spec.name.clone(),
         report: HostReport {
             node: plan.spec.name.clone(),
             system: "x86_64 Linux".into(),

@@ -195,6 +195,7 @@ impl Session<'_> {
             shares_directory: matches!(report.directory, DirectoryReport::Shared { .. }),
         };
         let info = HostInfo {
+            name: self.preparation.host.clone(),
             report,
             release,
             uploaded: self.uploaded,
