@@ -73,8 +73,8 @@ pub use dispatch::{
 pub use error::{Error, Result};
 pub use job::Job;
 pub use runtime::{
-    NoOs, Os, OsError, SetVmError, SpawnError, TaskHandle, TaskInfo, TaskSet, TaskStatus, Value,
-    ValueError, blocking, finalize, finished_tasks, free_slots, join, join_checked,
+    NoOs, Os, OsError, OsHandle, SetVmError, SpawnError, TaskHandle, TaskInfo, TaskSet, TaskStatus,
+    Value, ValueError, blocking, finalize, finished_tasks, free_slots, join, join_checked,
     local_task_count, remote_task_count, set_vm, slots, spawn, spawner_call, spawner_notify,
     task_count, task_info, tid, try_join, yield_now,
 };

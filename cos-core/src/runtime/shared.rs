@@ -287,6 +287,13 @@ impl Shared {
         self.observe();
     }
 
+    /// Shows further events to one more observer.
+    pub(super) fn add_observer(&self, observer: Observer) {
+        if let Ok(mut observers) = self.observers.try_borrow_mut() {
+            observers.push(observer);
+        }
+    }
+
     fn observe(&self) {
         // An observer that makes a system call adds events, which are shown after the present one.
         let Ok(mut observers) = self.observers.try_borrow_mut() else {
