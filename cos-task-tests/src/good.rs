@@ -37,6 +37,15 @@ pub fn sleep(milliseconds: u64) -> u64 {
     milliseconds
 }
 
+/// Sums numbers by microthreads of its own, which yield to each other.
+#[cos::task]
+pub async fn sum(numbers: Vec<u64>) -> u64 {
+    let jobs = numbers.into_iter().map(double::job);
+    let doubled = cos::dispatch(jobs).local().collect().await;
+    cos::yield_now().await;
+    doubled.map_or(0, |doubled| doubled.iter().sum::<u64>() / 2)
+}
+
 /// Bytes of which none can be taken for its neighbour.
 pub fn pattern(count: usize) -> ByteBuf {
     let byte = |at: usize| (at.wrapping_mul(31) ^ (at >> 8)) as u8;

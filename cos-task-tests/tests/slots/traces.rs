@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cos_task_tests::traces;
+use cos_task_tests::{good, traces};
 
 use crate::host::*;
 
@@ -51,4 +51,13 @@ fn a_task_waits_for_its_own_commands() {
             assert_eq!(log.left_over(), 0);
         });
     }
+}
+
+#[test]
+fn an_asynchronous_task_has_an_os_of_its_own() {
+    Host::local().run(async |_| {
+        let sums = values((0..20).map(|n| good::sum::job((0..=n).collect()))).await;
+        let expected: Vec<u64> = (0..20).map(|n| n * (n + 1) / 2).collect();
+        assert_eq!(sums, expected);
+    });
 }

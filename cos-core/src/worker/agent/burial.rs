@@ -39,6 +39,11 @@ impl Work {
             &mut || reap_all(&mut |child| ended.push(child)),
             KILL_LIMIT,
         );
+        if served {
+            let (slot, cause) = (process.slot, child.exit.to_string());
+            let note = AgentNote::SlotRestarted { slot, cause };
+            session.say(FromAgent::Note(note), &[]);
+        }
         if let Some(attempt) = process.progress.attempt() {
             let result = match process.kind {
                 SlotKind::Command => AttemptResult::SlotDied { exit: child.exit },
@@ -50,11 +55,6 @@ impl Work {
             self.attempts.end(attempt, None);
             self.overdue.forget(attempt);
             self.staging.end(attempt, result, session);
-        }
-        if served {
-            let (slot, cause) = (process.slot, child.exit.to_string());
-            let note = AgentNote::SlotRestarted { slot, cause };
-            session.say(FromAgent::Note(note), &[]);
         }
     }
 

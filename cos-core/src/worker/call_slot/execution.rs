@@ -1,11 +1,13 @@
 //! From a call as it travelled to the task's own code.
 
+use std::future::Future;
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
 use crate::job::{Call, CallFailure};
 use crate::registry::{self, CallResult, Called};
+use crate::runtime::{Os, OsError};
 
 /// What calls run on.
 #[derive(Default)]
@@ -19,13 +21,17 @@ impl Executor {
     pub(super) fn execute(&mut self, call: &Call) -> CallResult {
         match registry::invoke(call) {
             Called::Done(result) => result,
-            Called::Future(future) => match self.runtime() {
-                Ok(runtime) => runtime.block_on(future),
-                Err(error) => Err(CallFailure::Error {
-                    text: format!("no runtime for an asynchronous task: {error}"),
-                }),
-            },
+            Called::Future(future) => self.run(future).unwrap_or_else(|error| {
+                let text = format!("an asynchronous task cannot run here: {error}");
+                Err(CallFailure::Error { text })
+            }),
         }
+    }
+
+    /// Runs a future as the main microthread of an OS without a machine.
+    fn run<R>(&mut self, future: impl Future<Output = R>) -> Result<R, OsError> {
+        let runtime = self.runtime()?;
+        runtime.block_on(Os::new().run(future))
     }
 
     fn runtime(&mut self) -> io::Result<&Runtime> {

@@ -5,7 +5,7 @@
 //!     ^                  |  ^                    |  |
 //!     `------ frames ----'  `--- fd 1 and 2 -----'  |
 //!     ^                                             |
-//!     `-------------------- frames -----------------'         what is finished goes out when nothing waits any more
+//!     `-------------------- frames -----------------'         what has ended is told before the next begins
 //! ```
 //!
 //! A task is the user's own code: it may compute for hours, print, change directory, start processes and threads, panic,

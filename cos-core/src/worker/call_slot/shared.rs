@@ -15,13 +15,13 @@ use super::delivery::{Drained, Finished};
 use super::output::Outputs;
 use super::state::{Begun, State};
 
-/// How long results may wait for more, so that many short calls cost one write (1 ms).
+/// How long a little output waits for more, and for the end of its call, so that all cost one write (1 ms).
 const HOLD: Duration = Duration::from_millis(1);
 
 /// As soon as possible; zero would mean never.
 const AT_ONCE: Duration = Duration::from_nanos(1);
 
-/// So many bytes of results are written at once (16 KiB).
+/// More output than that is written at once (16 KiB).
 const HOLD_BYTES: usize = 16 * 1024;
 
 pub(super) struct Shared {
@@ -85,24 +85,30 @@ impl Shared {
                     // What threads of former calls have printed since is nobody's.
                     self.outputs.discard(buffer);
                 }
-                let unwritten = state.channel.unwritten();
-                if unwritten > HOLD_BYTES {
-                    state.flush();
-                }
                 if state.wants_outputs_polled() {
                     self.wake(&mut state, AT_ONCE);
-                } else if unwritten > 0 {
-                    self.wake(&mut state, HOLD);
                 }
+                // The call may end this process: those before it have their results then.
+                drop(self.flush(state));
                 return begun;
             }
             idle = true;
-            state.flush();
-            if state.channel.unwritten() > 0 {
-                self.wake(&mut state, AT_ONCE);
+            state = self.flush(state);
+            if !state.has_next() {
+                state = self.wait(state);
             }
-            state = self.wait(state);
         }
+    }
+
+    /// Writes everything, as fast as the agent takes it.
+    fn flush<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.flush();
+        while state.channel.unwritten() > 0 {
+            self.wake(&mut state, AT_ONCE);
+            state = self.wait(state);
+            state.flush();
+        }
+        state
     }
 
     /// Sends what the call has printed and returned, as far and as fast as the client takes it, and then its end.

@@ -113,10 +113,7 @@ impl State {
             }
             ToSlot::Call(order) => self.queue(order, payload),
             ToSlot::Arguments { attempt } => self.more_arguments(attempt, payload),
-            ToSlot::Recall { attempt } => match self.withdraw(attempt) {
-                true => self.push(&FromSlot::Returned { attempt }, &[]),
-                false => Ok(()),
-            },
+            ToSlot::Recall { attempt } => self.give_back(attempt),
             ToSlot::Stop { attempt, grace } => self.stop(attempt, grace),
             ToSlot::Credit { attempt, bytes } => {
                 if let Some(running) = self.running_as(attempt) {
@@ -162,6 +159,19 @@ impl State {
         }
     }
 
+    /// Gives back a call that has not begun.
+    ///
+    /// One whose turn it is has, even if the main thread has not come to it: the agent takes it for begun since it was told
+    /// the end of the one before.
+    fn give_back(&mut self, attempt: AttemptId) -> Result<(), AgentGone> {
+        let next = self.waiting.front().map(|it| it.order.attempt);
+        let its_turn = self.running.is_none() && next == Some(attempt);
+        match !its_turn && self.withdraw(attempt) {
+            true => self.push(&FromSlot::Returned { attempt }, &[]),
+            false => Ok(()),
+        }
+    }
+
     fn withdraw(&mut self, attempt: AttemptId) -> bool {
         let is_it = |it: &Waiting| it.order.attempt == attempt;
         let at = self.waiting.iter().position(is_it);
@@ -189,10 +199,15 @@ impl State {
         self.running.as_mut().filter(|it| it.attempt == attempt)
     }
 
-    /// Takes the call whose turn it is, if its arguments are there and none runs.
+    /// Whether there is a call whose turn it is and whose arguments are there.
+    pub(super) fn has_next(&self) -> bool {
+        let is_whole = |it: &Waiting| it.missing == 0;
+        self.running.is_none() && self.waiting.front().is_some_and(is_whole)
+    }
+
+    /// Takes the call whose turn it is, if there is one.
     pub(super) fn begin(&mut self) -> Option<Begun> {
-        let is_ready = self.waiting.front().is_some_and(|it| it.missing == 0);
-        if self.running.is_some() || !is_ready {
+        if !self.has_next() {
             return None;
         }
         let directory = Arc::clone(self.directory.as_ref()?);
