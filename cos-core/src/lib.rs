@@ -67,6 +67,7 @@ pub mod wire;
 pub mod worker;
 
 pub use cos_macros::{main, task};
+pub use cos_storage::{AbstractPath, to_abstract_path, to_actual_path};
 pub use dispatch::{
     Dispatch, DispatchError, DispatchStream, Done, Flow, dispatch, dispatch_single, dispatch_stream,
 };

@@ -219,6 +219,7 @@ pub fn local_preparation(run: &str, slots: SlotCount) -> std::io::Result<Prepara
         slots,
         lease: Duration::from_secs(60),
         mirrors: Vec::new(),
+        own_storage: None,
     })
 }
 

@@ -248,6 +248,9 @@ pub struct Preparation {
     /// Directory trees that the client asks a proof for, whatever jobs do; [`HostReport::mirrors`] answers in this
     /// order.
     pub mirrors: Vec<Mirror>,
+    /// The client's own mirrored storage, where the host is the client's machine and there is nothing to prove: tasks
+    /// there translate paths by the same list. `None` where they are to find it as any program does.
+    pub own_storage: Option<Vec<ByteBuf>>,
 }
 
 /// A directory tree that client and host are said to share.

@@ -107,14 +107,20 @@ impl SshVmBuilder {
     }
 
     /// Makes the machine and connects its hosts, all at once. Returns when the first is ready; the others go on, and an OS
-    /// takes each as if it had connected it itself. To be awaited on a tokio runtime. Dropping the future ends what was
+    /// takes each as if it had connected it itself. Every host proves the mirrored storage, and this process translates
+    /// paths by the inventory's list from now on (`AbstractPath::of`). To be awaited on a tokio runtime. Dropping the future ends what was
     /// begun, on this machine and on the hosts.
     ///
     /// # Errors
     ///
     /// Those of [`start`](Self::start), and [`SshVmError::NoHostReady`] when no host could be made ready.
     pub async fn connect(self) -> Result<SshVm, SshVmError> {
-        let mut machine = self.start()?;
+        // Tasks name files as their host sees them, so every host proves what is mirrored.
+        let mut machine = Self {
+            prove_mirrors: true,
+            ..self
+        }
+        .start()?;
         machine.first_ready().await?;
         Ok(machine)
     }
@@ -151,6 +157,9 @@ impl SshVmBuilder {
             true => mirrors.plant_all(),
             false => Vec::new(),
         };
+        if let Some(own) = mirrors.own().filter(|_| self.prove_mirrors) {
+            cos_storage::set_process_storage(own.clone());
+        }
         let common = Common {
             run,
             environment: self.environment,

@@ -75,6 +75,11 @@ impl Mirrors {
         })
     }
 
+    /// This machine's mirrored storage; `None` where nothing is shared.
+    pub(super) fn own(&self) -> Option<&MirroredStorage> {
+        self.own.as_ref()
+    }
+
     /// The entry that holds `path` of this machine, and the path below it. What the entry is called on a host, its
     /// report says.
     ///

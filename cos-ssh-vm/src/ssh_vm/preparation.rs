@@ -68,6 +68,7 @@ pub(super) fn preparation(common: &Common, id: HostId, host: &HostSpec) -> Prepa
         slots: agent_slots(host.slots),
         lease: host.lease,
         mirrors: mirrors(common, id, host),
+        own_storage: own_storage(common, host),
     }
 }
 
@@ -104,6 +105,13 @@ fn mirrors(common: &Common, id: HostId, host: &HostSpec) -> Vec<Mirror> {
     };
     let entries = common.mirrors.entries().iter();
     entries.zip(&common.entry_tokens).map(mirror).collect()
+}
+
+/// What needs no proof: this machine's own list, for tasks that run here.
+fn own_storage(common: &Common, host: &HostSpec) -> Option<Vec<ByteBuf>> {
+    let entries = common.mirrors.entries().iter();
+    let entries = entries.map(|entry| bytes(entry.configured().as_os_str()));
+    host.name.is_local().then(|| entries.collect())
 }
 
 /// Where a directory of this machine may be on a host.

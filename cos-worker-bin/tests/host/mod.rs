@@ -82,6 +82,7 @@ pub(crate) fn preparation(directory: &Path) -> Preparation {
         slots: SlotCount::Number(2),
         lease: PATIENCE,
         mirrors: Vec::new(),
+        own_storage: None,
     }
 }
 

@@ -12,9 +12,11 @@ use serde_bytes::ByteBuf;
 use super::directories::Directories;
 use crate::ids::SlotId;
 use crate::job::Amounts;
-use crate::wire::message::{DirectoryReport, Preparation, PrepareError};
+use crate::wire::message::{
+    DirectoryReport, MirrorReport, Preparation, PrepareError, RunDirectory,
+};
 use crate::worker::containment::{COOKIE, Cookie};
-use crate::worker::slot::protocol::Configuration;
+use crate::worker::slot::protocol::{Configuration, StorageEntry};
 
 /// A host as the jobs of one run see it.
 #[derive(Debug)]
@@ -121,6 +123,24 @@ impl Prepared {
             shell: ByteBuf::from(self.shell.as_os_str().as_bytes()),
             directory: ByteBuf::from(self.path().as_os_str().as_bytes()),
             nice: self.preparation.nice,
+            storage: self.storage(),
+        }
+    }
+
+    /// The mirrored storage by which calls translate paths: what was proven, or what needs no proof.
+    fn storage(&self) -> Option<Vec<StorageEntry>> {
+        let trusted = |path: &ByteBuf| StorageEntry {
+            path: path.clone(),
+            problem: None,
+        };
+        let proven = |mirror: &MirrorReport| StorageEntry {
+            path: mirror.path.clone(),
+            problem: mirror.problem.clone(),
+        };
+        match (&self.preparation.own_storage, &self.preparation.directory) {
+            (Some(own), _) => Some(own.iter().map(trusted).collect()),
+            (None, RunDirectory::Here { .. }) => None,
+            (None, _) => Some(self.directories.mirrors.iter().map(proven).collect()),
         }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cos_storage::MirroredStorage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpid, kill_process, kill_process_group};
 
@@ -27,7 +28,7 @@ use crate::wire::frame::Frame;
 use crate::wire::message::OUTPUT_WINDOW;
 use crate::worker::slot::channel::{AgentGone, Channel};
 use crate::worker::slot::lower_priority;
-use crate::worker::slot::protocol::{CallOrder, FromSlot, ToSlot};
+use crate::worker::slot::protocol::{CallOrder, FromSlot, StorageEntry, ToSlot};
 
 /// When so many bytes wait for the agent, nothing is added to them for a while (256 KiB).
 pub(super) const UNWRITTEN_LIMIT: usize = 256 * 1024;
@@ -109,6 +110,9 @@ impl State {
             ToSlot::Configure(configuration) => {
                 lower_priority(configuration.nice);
                 self.directory = Some(path(&configuration.directory));
+                if let Some(entries) = &configuration.storage {
+                    translate_by(entries);
+                }
                 Ok(())
             }
             ToSlot::Call(order) => self.queue(order, payload),
@@ -317,4 +321,19 @@ pub(super) fn end_this_process() -> ! {
 
 fn path(bytes: &[u8]) -> Arc<Path> {
     Path::new(OsStr::from_bytes(bytes)).into()
+}
+
+/// From now on paths of this process are translated by the mirrored storage that its agent has proved.
+fn translate_by(entries: &[StorageEntry]) {
+    let storage = |mistake: Option<String>| {
+        MirroredStorage::proven(entries.iter().map(|entry| {
+            let problem = entry.problem.clone().or_else(|| mistake.clone());
+            (OsStr::from_bytes(&entry.path), problem)
+        }))
+    };
+    // An entry that can be none is as good as one that is not shared: it says so when it is used.
+    let storage = storage(None).or_else(|error| storage(Some(error.to_string())));
+    if let Ok(storage) = storage {
+        cos_storage::set_process_storage(storage);
+    }
 }

@@ -158,6 +158,7 @@ mod tests {
             shell: ByteBuf::from(b"/bin/sh"),
             directory: ByteBuf::from(b"/work"),
             nice: 0,
+            storage: None,
         }
     }
 

@@ -63,6 +63,17 @@ pub(in crate::worker) struct Configuration {
     /// Where commands start.
     pub(in crate::worker) directory: ByteBuf,
     pub(in crate::worker) nice: i32,
+    /// By which list calls translate paths; as any program here does where there is none.
+    pub(in crate::worker) storage: Option<Vec<StorageEntry>>,
+}
+
+/// An entry of the mirrored storage of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::worker) struct StorageEntry {
+    /// Its directory here.
+    pub(in crate::worker) path: ByteBuf,
+    /// Why it is not the client's.
+    pub(in crate::worker) problem: Option<String>,
 }
 
 /// What a slot says to its agent.
