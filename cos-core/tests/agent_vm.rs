@@ -165,7 +165,6 @@ fn report() -> HostReport {
         neighbours: Vec::new(),
         swept: Vec::new(),
         mirrors: Vec::new(),
-        own_storage: None,
     }
 }
 
