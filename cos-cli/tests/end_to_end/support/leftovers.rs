@@ -89,13 +89,14 @@ fn left_on(host: &TestHost) -> Vec<PathBuf> {
     left
 }
 
-/// What later runs use again: whole contents. One that arrived in part is a left-over.
+/// What later runs use again: contents, and what had arrived of one whose job went to another host.
 fn is_stored(path: &Path, store: &Path) -> bool {
     let is_directory = |name: &str| path == store.join(name) && path.is_dir();
     path == store
         || is_directory("objects")
         || is_directory("partial")
         || path.starts_with(store.join("objects"))
+        || path.parent() == Some(&store.join("partial"))
 }
 
 /// The two directories that stay: where agents make theirs.
