@@ -2,5 +2,6 @@
 
 pub mod endings;
 pub mod good;
+pub mod nested;
 pub mod output;
 pub mod traces;

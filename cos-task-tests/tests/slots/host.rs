@@ -1,13 +1,13 @@
 //! A machine with one host of two slots, and runs of typed tasks on it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cos_core::event::RunEvent;
-use cos_core::ids::TaskId;
+use cos_core::ids::{AttemptId, TaskId};
 use cos_core::job::{Job, Stream, TaskError};
 use cos_core::kernel::{KernelConfig, TaskPolicy};
 use cos_core::vm::VirtualMachine;
@@ -62,6 +62,14 @@ impl Host {
         match self {
             Self::Local { .. } => "local",
             Self::Ssh { host, .. } => host.name(),
+        }
+    }
+
+    /// What marks the processes of this machine's host.
+    pub(crate) fn mark(&self) -> String {
+        match self {
+            Self::Local { mark, .. } => mark.clone(),
+            Self::Ssh { .. } => String::new(),
         }
     }
 
@@ -193,12 +201,27 @@ struct Told {
     printed: BTreeMap<TaskId, [Vec<u8>; 2]>,
     left_over: u32,
     restarts: u32,
+    alive: BTreeSet<AttemptId>,
+    most_alive: usize,
 }
 
 impl Log {
     fn note(&self, event: &RunEvent) {
         let mut told = self.0.borrow_mut();
         match event {
+            RunEvent::TaskStarted { attempt, .. } => {
+                told.alive.insert(*attempt);
+                told.most_alive = told.most_alive.max(told.alive.len());
+            }
+            RunEvent::TaskAgain { attempt, .. } => {
+                told.alive.remove(attempt);
+            }
+            RunEvent::TaskEnded {
+                attempt: Some(attempt),
+                ..
+            } => {
+                told.alive.remove(attempt);
+            }
             RunEvent::TaskOutput {
                 attempt,
                 stream,
@@ -231,6 +254,11 @@ impl Log {
             .get(&task)
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// The most tasks that had started and not ended at one moment.
+    pub(crate) fn most_alive(&self) -> usize {
+        self.0.borrow().most_alive
     }
 
     /// How many left-over processes were killed.
@@ -286,6 +314,18 @@ pub(crate) fn lives(pid: &str) -> bool {
         .next()
         .and_then(|rest| rest.trim().chars().next());
     !matches!(state, None | Some('Z' | 'X'))
+}
+
+/// Kills one of the slots of a marked host that run typed tasks.
+pub(crate) fn kill_a_call_slot(mark: &str) {
+    let is_slot = |pid: &&i32| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.trim() == "cos-call-slot"
+    };
+    let processes = marked(mark);
+    let slot = processes.iter().find(is_slot).expect("a slot runs");
+    let pid = rustix::process::Pid::from_raw(*slot).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is ours");
 }
 
 /// Processes whose environment holds the mark.

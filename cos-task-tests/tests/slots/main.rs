@@ -3,6 +3,7 @@
 mod bulk;
 mod endings;
 mod host;
+mod nested;
 mod output;
 mod stopping;
 mod traces;

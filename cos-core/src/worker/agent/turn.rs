@@ -177,9 +177,16 @@ impl Agent {
                     self.session.say(FromAgent::Returned { attempt }, &[]);
                 }
             }
-            ToAgent::Resume { .. } => return Err(protocol("a licence that nobody wanted")),
-            // A command does not listen.
-            ToAgent::Tell { .. } => {}
+            ToAgent::Resume { attempt } => {
+                if let Phase::Working(work) = &mut self.phase {
+                    work.resume(attempt);
+                }
+            }
+            ToAgent::Tell { attempt } => {
+                if let Phase::Working(work) = &mut self.phase {
+                    work.pass_words(attempt, &payload);
+                }
+            }
             ToAgent::Credit { attempt, bytes } => {
                 if let Phase::Working(work) | Phase::Closing(work, _) = &mut self.phase {
                     work.grant(attempt, bytes);

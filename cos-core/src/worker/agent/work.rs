@@ -161,6 +161,24 @@ impl Work {
         }
     }
 
+    /// Lets an attempt go on that has lent its licence.
+    pub(super) fn resume(&mut self, attempt: AttemptId) {
+        self.attempts.resume(attempt);
+        if let Some((slot, kind @ SlotKind::Call)) = self.attempts.slot_of(attempt) {
+            self.tell_slot(slot, kind, &ToSlot::Resume { attempt });
+        }
+    }
+
+    /// Passes on what the client's runtime tells a call. A command does not listen.
+    pub(super) fn pass_words(&mut self, attempt: AttemptId, words: &[u8]) {
+        if let Some((slot, SlotKind::Call)) = self.attempts.slot_of(attempt)
+            && let Some(process) = self.slots.serving(slot, SlotKind::Call)
+            && process.push(&ToSlot::Tell { attempt }, words).is_err()
+        {
+            process.kill();
+        }
+    }
+
     /// Tells a slot something, if it has a process.
     fn tell_slot(&mut self, slot: SlotId, kind: SlotKind, message: &ToSlot) {
         if let Some(process) = self.slots.serving(slot, kind)
@@ -224,6 +242,15 @@ impl Work {
             FromSlot::Value { attempt } => {
                 process.progress.sent_value(attempt, payload.len());
                 session.say(FromAgent::Value { attempt }, payload);
+            }
+            FromSlot::Told { attempt } => session.say(FromAgent::Told { attempt }, payload),
+            FromSlot::Wanted { attempt } => session.say(FromAgent::Wanted { attempt }, &[]),
+            FromSlot::Lent { attempt } => {
+                for behind in self.attempts.lend(attempt) {
+                    let message = ToSlot::Recall { attempt: behind };
+                    self.tell_slot(slot, SlotKind::Call, &message);
+                }
+                session.say(FromAgent::Lent { attempt }, &[]);
             }
             FromSlot::ArgumentsWanted { attempt, bytes } => {
                 session.say(FromAgent::ArgumentsWanted { attempt, bytes }, &[]);

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use rustix::process::fchdir;
 use super::delivery::Finished;
 use super::execution::Executor;
 use super::left_over;
+use super::line::SlotLine;
 use super::shared::Shared;
 use super::state::Begun;
 use crate::job::{CallFailure, Usage};
@@ -19,7 +21,7 @@ use crate::wire::frame::CHUNK;
 use crate::worker::calls::{flush_c_streams, usage_so_far};
 
 /// Runs calls for as long as this process lives.
-pub(super) fn serve(shared: &Shared) -> ! {
+pub(super) fn serve(shared: &Arc<Shared>) -> ! {
     let mut start = Start { directory: None };
     let mut executor = Executor::default();
     let mut buffer = vec![0; CHUNK];
@@ -30,7 +32,12 @@ pub(super) fn serve(shared: &Shared) -> ! {
     }
 }
 
-fn run(begun: &Begun, start: &mut Start, executor: &mut Executor, shared: &Shared) -> Finished {
+fn run(
+    begun: &Begun,
+    start: &mut Start,
+    executor: &mut Executor,
+    shared: &Arc<Shared>,
+) -> Finished {
     if let Err(cause) = start.restore(&begun.directory, shared) {
         return Finished {
             result: Ok(Bytes::new()),
@@ -42,7 +49,7 @@ fn run(begun: &Begun, start: &mut Start, executor: &mut Executor, shared: &Share
     }
     let usage_before = usage_so_far();
     let began = Instant::now();
-    let result = executor.execute(&begun.call);
+    let result = executor.execute(&begun.call, SlotLine::new(shared, begun.attempt));
     flush();
     let elapsed = began.elapsed();
     let left_over = left_over::clear();

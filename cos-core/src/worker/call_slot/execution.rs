@@ -5,9 +5,11 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::line::SlotLine;
 use crate::job::{Call, CallFailure};
 use crate::registry::{self, CallResult, Called};
-use crate::runtime::{Os, OsError};
+use crate::runtime::spawner::{self, Line};
+use crate::runtime::{Os, run_task};
 
 /// What calls run on.
 #[derive(Default)]
@@ -17,21 +19,33 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    /// Makes a call. A plain function runs on this very stack.
-    pub(super) fn execute(&mut self, call: &Call) -> CallResult {
-        match registry::invoke(call) {
+    /// Makes a call, which reaches its spawner by `line`. A plain function runs on this very stack.
+    pub(super) fn execute(&mut self, call: &Call, line: SlotLine) -> CallResult {
+        spawner::set_line(Box::new(line));
+        let called = registry::invoke(call);
+        let line = spawner::take_line();
+        match called {
             Called::Done(result) => result,
-            Called::Future(future) => self.run(future).unwrap_or_else(|error| {
+            Called::Future(future) => self.run(line, future).unwrap_or_else(|error| {
                 let text = format!("an asynchronous task cannot run here: {error}");
                 Err(CallFailure::Error { text })
             }),
         }
     }
 
-    /// Runs a future as the main microthread of an OS without a machine.
-    fn run<R>(&mut self, future: impl Future<Output = R>) -> Result<R, OsError> {
+    /// Runs a future as the main microthread of an OS whose machine is its spawner's.
+    fn run<R>(
+        &mut self,
+        line: Option<Box<dyn Line>>,
+        future: impl Future<Output = R>,
+    ) -> io::Result<R> {
         let runtime = self.runtime()?;
-        runtime.block_on(Os::new().run(future))
+        match line {
+            Some(line) => Ok(runtime.block_on(run_task(line, future))),
+            None => runtime
+                .block_on(Os::new().run(future))
+                .map_err(io::Error::other),
+        }
     }
 
     fn runtime(&mut self) -> io::Result<&Runtime> {

@@ -27,6 +27,7 @@ mod delivery;
 mod execution;
 mod io_thread;
 mod left_over;
+mod line;
 mod output;
 mod shared;
 mod state;

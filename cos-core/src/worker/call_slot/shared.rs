@@ -13,7 +13,8 @@ use rustix::time::{
 
 use super::delivery::{Drained, Finished};
 use super::output::Outputs;
-use super::state::{Begun, State};
+use super::state::{Begun, State, UNWRITTEN_LIMIT};
+use crate::worker::slot::protocol::FromSlot;
 
 /// How long a little output waits for more, and for the end of its call, so that all cost one write (1 ms).
 const HOLD: Duration = Duration::from_millis(1);
@@ -109,6 +110,21 @@ impl Shared {
             state.flush();
         }
         state
+    }
+
+    /// Says something for the call that runs. For the main thread, which waits while the agent takes nothing.
+    pub(super) fn say(&self, message: &FromSlot, payload: &[u8]) {
+        let mut state = self.lock();
+        while state.channel.unwritten() > UNWRITTEN_LIMIT {
+            self.wake(&mut state, AT_ONCE);
+            state = self.wait(state);
+        }
+        // A broken socket is the I/O thread's to see.
+        let _ = state.push(message, payload);
+        state.flush();
+        if state.channel.unwritten() > 0 {
+            self.wake(&mut state, AT_ONCE);
+        }
     }
 
     /// Sends what the call has printed and returned, as far and as fast as the client takes it, and then its end.

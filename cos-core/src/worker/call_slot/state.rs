@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use rustix::process::{Signal, getpid, kill_process, kill_process_group};
 use crate::encoding::VALUE_LIMIT;
 use crate::ids::AttemptId;
 use crate::job::{AttemptResult, Call, StreamTotals};
+use crate::runtime::spawner::Heard;
 use crate::wire::frame::Frame;
 use crate::wire::message::OUTPUT_WINDOW;
 use crate::worker::slot::channel::{AgentGone, Channel};
@@ -56,10 +58,15 @@ pub(super) struct Running {
     pub(super) totals: [StreamTotals; 2],
     /// When this process is to kill itself, once a stop was asked for.
     pub(super) stop: Option<Instant>,
+    /// What it was told and has not heard yet.
+    heard: VecDeque<Heard>,
+    /// Wakes it when it is told something.
+    listener: Option<Waker>,
 }
 
 /// A call whose turn has come.
 pub(super) struct Begun {
+    pub(super) attempt: AttemptId,
     pub(super) call: Call,
     /// Where it starts.
     pub(super) directory: Arc<Path>,
@@ -118,6 +125,14 @@ impl State {
             ToSlot::Call(order) => self.queue(order, payload),
             ToSlot::Arguments { attempt } => self.more_arguments(attempt, payload),
             ToSlot::Recall { attempt } => self.give_back(attempt),
+            ToSlot::Resume { attempt } => {
+                self.tell(attempt, Heard::Resumed);
+                Ok(())
+            }
+            ToSlot::Tell { attempt } => {
+                self.tell(attempt, Heard::Told(payload));
+                Ok(())
+            }
             ToSlot::Stop { attempt, grace } => self.stop(attempt, grace),
             ToSlot::Credit { attempt, bytes } => {
                 if let Some(running) = self.running_as(attempt) {
@@ -199,6 +214,34 @@ impl State {
         Ok(())
     }
 
+    /// Tells the call that runs something.
+    fn tell(&mut self, attempt: AttemptId, heard: Heard) {
+        if let Some(running) = self.running_as(attempt) {
+            running.heard.push_back(heard);
+            if let Some(listener) = running.listener.take() {
+                listener.wake();
+            }
+        }
+    }
+
+    /// What the call that runs was told.
+    pub(super) fn poll_heard(
+        &mut self,
+        attempt: AttemptId,
+        context: &mut Context<'_>,
+    ) -> Poll<Heard> {
+        let Some(running) = self.running_as(attempt) else {
+            return Poll::Pending;
+        };
+        match running.heard.pop_front() {
+            Some(heard) => Poll::Ready(heard),
+            None => {
+                running.listener = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
     fn running_as(&mut self, attempt: AttemptId) -> Option<&mut Running> {
         self.running.as_mut().filter(|it| it.attempt == attempt)
     }
@@ -226,12 +269,15 @@ impl State {
             credit: OUTPUT_WINDOW,
             totals: Default::default(),
             stop: None,
+            heard: VecDeque::new(),
+            listener: None,
         });
         let arguments = match arguments.len() {
             1 => arguments.remove(0),
             _ => arguments.concat().into(),
         };
         Some(Begun {
+            attempt: order.attempt,
             call: Call {
                 task: order.task,
                 fingerprint: order.fingerprint,

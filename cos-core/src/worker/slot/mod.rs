@@ -207,7 +207,11 @@ impl Slot {
                 }
             }
             // An agent that takes this for a call slot is broken.
-            ToSlot::Call(_) | ToSlot::Arguments { .. } | ToSlot::Recall { .. } => {
+            ToSlot::Call(_)
+            | ToSlot::Arguments { .. }
+            | ToSlot::Resume { .. }
+            | ToSlot::Tell { .. }
+            | ToSlot::Recall { .. } => {
                 return Err(AgentGone);
             }
         }

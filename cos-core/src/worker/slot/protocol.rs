@@ -25,6 +25,10 @@ pub(in crate::worker) enum ToSlot {
     Call(Box<CallOrder>),
     /// The payload is the next part of a call's arguments.
     Arguments { attempt: AttemptId },
+    /// A call that has lent its licence has it again.
+    Resume { attempt: AttemptId },
+    /// The client's runtime tells a call the payload.
+    Tell { attempt: AttemptId },
     /// Give a call back if it has not begun: answered by [`FromSlot::Returned`], or else not at all.
     Recall { attempt: AttemptId },
 }
@@ -88,6 +92,12 @@ pub(in crate::worker) enum FromSlot {
     },
     /// The payload is the next part of the value that a call has returned; the last part comes with its end.
     Value { attempt: AttemptId },
+    /// Every microthread of the call that runs waits: what it takes is free.
+    Lent { attempt: AttemptId },
+    /// The call that has lent its licence could go on.
+    Wanted { attempt: AttemptId },
+    /// The call that runs tells the client's runtime the payload.
+    Told { attempt: AttemptId },
     /// So many more bytes of a call's arguments may be sent.
     ArgumentsWanted { attempt: AttemptId, bytes: u64 },
     /// A call that had not begun was given back.

@@ -62,12 +62,21 @@ pub(super) struct Ahead {
     pub(super) asked_back: AskedBack,
 }
 
+/// Whether what a lane takes is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Licence {
+    Held,
+    /// What runs waits, and others may have it meanwhile.
+    Lent,
+}
+
 /// A slot that is in use.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) running: AttemptId,
     pub(super) amounts: Amounts,
     pub(super) kind: SlotKind,
+    pub(super) licence: Licence,
     pub(super) ahead: VecDeque<Ahead>,
     /// What ran at the last look.
     pub(super) looked_at: Option<AttemptId>,
@@ -81,6 +90,7 @@ impl Lane {
             running: waiting.attempt,
             amounts: waiting.amounts,
             kind: waiting.kind(),
+            licence: Licence::Held,
             ahead: VecDeque::new(),
             looked_at: None,
             leaving: false,
@@ -90,6 +100,7 @@ impl Lane {
     /// Whether a call may be sent ahead, in a slot of this pace.
     pub(super) fn has_room(&self, pace: Pace, waiting: &Waiting) -> bool {
         self.kind == SlotKind::Call
+            && self.licence == Licence::Held
             && !self.leaving
             && !self.is_stuck()
             && waiting.amounts == self.amounts

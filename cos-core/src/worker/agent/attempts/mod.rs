@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::ids::{AttemptId, SlotId};
 use crate::job::{Amounts, Work};
-use lane::{Ahead, AskedBack, Lane, Pace};
+use lane::{Ahead, AskedBack, Lane, Licence, Pace};
 
 pub(super) use lane::SlotKind;
 
@@ -137,7 +137,7 @@ impl Attempts {
         let free = self.free.checked_sub(amounts)?;
         let slot = match self.idle.pop_first() {
             Some(slot) => slot,
-            None if self.used < self.total.cores => {
+            None if self.used < self.total.cores.saturating_add(self.lent_count()) => {
                 self.used += 1;
                 SlotId(self.used)
             }
@@ -318,12 +318,20 @@ impl Attempts {
         let Some(lane) = self.lanes.get_mut(&slot) else {
             return AfterEnd::Unknown;
         };
+        let lent = lane.licence == Licence::Lent;
         if let Some(next) = lane.ahead.pop_front() {
+            if lent {
+                // It could not be asked back in time, and has begun.
+                lane.licence = Licence::Held;
+                self.free = self.free.checked_sub(lane.amounts).unwrap_or_default();
+            }
             lane.running = next.waiting.attempt;
             self.note_gone(&next);
             return AfterEnd::Next(next.waiting.attempt);
         }
-        self.free = self.free.plus(lane.amounts);
+        if !lent {
+            self.free = self.free.plus(lane.amounts);
+        }
         self.lanes.remove(&slot);
         self.idle.insert(slot);
         AfterEnd::Idle
@@ -342,7 +350,51 @@ impl Attempts {
 
     /// How many attempts run.
     pub(super) fn running_count(&self) -> u32 {
-        u32::try_from(self.lanes.len()).unwrap_or(u32::MAX)
+        let all = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
+        all.saturating_sub(self.lent_count())
+    }
+
+    /// How many of those that have begun have lent their licence.
+    fn lent_count(&self) -> u32 {
+        let lanes = self.lanes.values();
+        let lent = lanes.filter(|lane| lane.licence == Licence::Lent).count();
+        u32::try_from(lent).unwrap_or(u32::MAX)
+    }
+
+    /// An attempt that runs waits for something: what it takes is free. Gives the calls that lie behind it in its slot, which
+    /// are to be asked back.
+    pub(super) fn lend(&mut self, attempt: AttemptId) -> Vec<AttemptId> {
+        let Some(slot) = self.slots.get(&attempt) else {
+            return Vec::new();
+        };
+        let Some(lane) = self.lanes.get_mut(slot) else {
+            return Vec::new();
+        };
+        if lane.running != attempt || lane.licence == Licence::Lent {
+            return Vec::new();
+        }
+        lane.licence = Licence::Lent;
+        self.free = self.free.plus(lane.amounts);
+        let mut asked = Vec::new();
+        let not_asked = |it: &&mut Ahead| it.asked_back == AskedBack::No;
+        for ahead in lane.ahead.iter_mut().rev().filter(not_asked) {
+            ahead.asked_back = AskedBack::ForOthers;
+            asked.push(ahead.waiting.attempt);
+        }
+        self.asked_back += asked.len();
+        asked
+    }
+
+    /// An attempt goes on that has lent its licence. The client sees to it that what it takes is free.
+    pub(super) fn resume(&mut self, attempt: AttemptId) {
+        if let Some(slot) = self.slots.get(&attempt)
+            && let Some(lane) = self.lanes.get_mut(slot)
+            && lane.running == attempt
+            && lane.licence == Licence::Lent
+        {
+            lane.licence = Licence::Held;
+            self.free = self.free.checked_sub(lane.amounts).unwrap_or_default();
+        }
     }
 
     /// Whether nothing runs.
