@@ -28,7 +28,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_millis(300);
 
 /// The program whose tasks are run.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_cos-task-tests");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cos-task-tests");
 
 /// The variable that marks the processes of a host.
 const MARK: &str = "COS_TASK_TEST_MARK";

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod endings;
+mod foreign_libc;
 mod host;
 mod nested;
 mod output;
