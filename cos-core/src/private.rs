@@ -8,8 +8,8 @@ use std::process::ExitCode;
 pub use linkme;
 
 pub use crate::registry::{
-    Argument, Arguments, Called, Codec, Decoder, Encoder, HANDLERS, Handler, Task, Undecodable,
-    Value, argument, job, value,
+    Arguments, Called, Codec, Decoder, Encoder, HANDLERS, Handler, Task, TaskArgument, TaskValue,
+    Undecodable, argument, job, value,
 };
 
 use crate::{Error, Os};

@@ -14,10 +14,10 @@ use crate::encoding::{self, EncodingError, VALUE_LIMIT};
     note = "put `#[derive(serde::Serialize, serde::Deserialize)]` before a type of your own; for one of another crate \
             look for a feature `serde`"
 )]
-pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
+pub trait TaskArgument: Serialize + DeserializeOwned + Send + 'static {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> TaskArgument for T {}
 
 /// What can be the value of a task.
 #[diagnostic::on_unimplemented(
@@ -28,10 +28,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
             look for a feature `serde`",
     note = "the error of a task travels as text: only the word `Result` in its signature takes it apart"
 )]
-pub trait Value: Serialize + DeserializeOwned + 'static {}
+pub trait TaskValue: Serialize + DeserializeOwned + 'static {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + 'static> Value for T {}
+impl<T: Serialize + DeserializeOwned + 'static> TaskValue for T {}
 
 /// How a type travels.
 ///
@@ -47,12 +47,12 @@ pub struct Codec<T> {
 type Decode<T> = fn(&[u8]) -> Result<(T, usize), EncodingError>;
 
 /// The codec of an argument.
-pub const fn argument<T: Argument>() -> Codec<T> {
+pub const fn argument<T: TaskArgument>() -> Codec<T> {
     codec()
 }
 
 /// The codec of a value.
-pub const fn value<T: Value>() -> Codec<T> {
+pub const fn value<T: TaskValue>() -> Codec<T> {
     codec()
 }
 

@@ -15,13 +15,14 @@ mod invocation;
 mod typed;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::OnceLock;
 
 use linkme::distributed_slice;
 use thiserror::Error;
 
 #[doc(hidden)]
-pub use codec::{Argument, Codec, Decoder, Encoder, Undecodable, Value, argument, value};
+pub use codec::{Codec, Decoder, Encoder, TaskArgument, TaskValue, Undecodable, argument, value};
 pub(crate) use invocation::{CallResult, invoke};
 pub(crate) use typed::TypedCall;
 #[cfg_attr(
@@ -40,19 +41,34 @@ use crate::job::Mismatch;
 pub struct Handler {
     name: &'static str,
     fingerprint: u64,
-    place: &'static str,
+    place: Place,
     call: fn(&[u8]) -> Called<CallResult>,
 }
 
 impl Handler {
-    /// The handler of a task that is defined at `place`, as `src/search.rs:40`.
-    pub const fn of<T: Task>(place: &'static str) -> Self {
+    /// The handler of a task that is defined there.
+    pub const fn of<T: Task>(file: &'static str, line: u32) -> Self {
         Self {
             name: T::NAME,
             fingerprint: T::FINGERPRINT,
-            place,
+            place: Place { file, line },
             call: invocation::call::<T>,
         }
+    }
+}
+
+/// A place in the source, as `src/search.rs:40`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    /// The file, as the compiler was given it.
+    pub file: &'static str,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
     }
 }
 
@@ -70,9 +86,9 @@ pub struct DuplicateTask {
     /// The name.
     pub name: &'static str,
     /// Where one is.
-    pub first: &'static str,
+    pub first: Place,
     /// Where the other is.
-    pub second: &'static str,
+    pub second: Place,
 }
 
 type Table = HashMap<&'static str, &'static Handler>;

@@ -223,19 +223,25 @@ fn two_tasks_of_one_name_are_told_apart_by_their_places() {
         Handler {
             name: "tool::f",
             fingerprint: 1,
-            place: "src/z.rs:9",
+            place: Place {
+                file: "src/a.rs",
+                line: 17,
+            },
             call: |_| Called::Done(Ok(bytes::Bytes::new())),
         },
         Handler {
             name: "tool::f",
             fingerprint: 1,
-            place: "src/a.rs:3",
+            place: Place {
+                file: "src/a.rs",
+                line: 9,
+            },
             call: |_| Called::Done(Ok(bytes::Bytes::new())),
         },
     ];
     assert_eq!(
         collect(&TWO).unwrap_err().to_string(),
-        "two tasks are called `tool::f`: at src/a.rs:3 and at src/z.rs:9; rename one"
+        "two tasks are called `tool::f`: at src/a.rs:9 and at src/a.rs:17; rename one"
     );
     assert_eq!(check(), Ok(()));
 }

@@ -52,7 +52,8 @@ pub(super) fn generate(function: &ItemFn, signature: &Signature) -> TokenStream 
             #[#cos::__private::linkme::distributed_slice(#cos::__private::HANDLERS)]
             #[linkme(crate = #cos::__private::linkme)]
             static HANDLER: #cos::__private::Handler = #cos::__private::Handler::of::<__Task>(
-                ::core::concat!(::core::file!(), ":", ::core::line!()),
+                ::core::file!(),
+                ::core::line!(),
             );
 
             impl #name {
