@@ -4,7 +4,7 @@
 //! cargo bench -p cos-core --bench microthreads
 //! ```
 //!
-//! Each figure is the best of several rounds, in millions a second, taken in turns with tokio's.
+//! A word behind `--` chooses the lines that contain it. Each figure is the best of several rounds, in millions a second, taken in turns with tokio's.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -51,6 +51,9 @@ fn main() {
         |n| yields(100, n / 100),
         |n| tokio_yields(100, n / 100),
     );
+    if !is_wanted("children") {
+        return;
+    }
     println!(
         "\n{:<44}{:>9}{:>12}",
         "children, finished before any is joined", "M/s", "ns a child"
@@ -65,7 +68,19 @@ fn main() {
     }
 }
 
+/// Whether the command line asks for this line.
+fn is_wanted(name: &str) -> bool {
+    let mut words = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .peekable();
+    words.peek().is_none() || words.any(|word| name.contains(&word))
+}
+
 fn compare(name: &str, count: u64, cos: impl Fn(u64), tokio: impl Fn(u64)) {
+    if !is_wanted(name) {
+        return;
+    }
     let (mut ours, mut theirs) = (Duration::MAX, Duration::MAX);
     for _ in 0..ROUNDS {
         ours = ours.min(timed(|| cos(count)));
