@@ -14,6 +14,7 @@ use crate::ids::{TaskId, Tid};
 use crate::job::{Job, Payload, TaskError, TaskLabel};
 use crate::kernel::TaskRequest;
 use crate::kernel::microthread::{Answer, GroupId, Visibility};
+use crate::runtime::behind::Behind;
 use crate::runtime::body::{FailedBody, JobBody};
 use crate::runtime::context::{self, NoOs};
 use crate::runtime::remote::JobResult;
@@ -48,7 +49,7 @@ struct Running<X> {
 #[derive(Default)]
 struct Waits {
     /// Its turn after a local child was made.
-    turn: Option<Wait>,
+    turn: Option<Behind>,
     /// The next child that finishes.
     join: Option<Wait>,
     /// More room.
@@ -190,7 +191,7 @@ where
                 Poll::Ready(None) => self.source = None,
                 Poll::Ready(Some(job)) => {
                     if self.is_local(&group.os) {
-                        self.run_here(group, job)?;
+                        self.run_here(group, job, context)?;
                         return Ok(true);
                     }
                     self.outsource(group, job);
@@ -200,7 +201,12 @@ where
         Ok(false)
     }
 
-    fn run_here(&mut self, group: &Group, job: Job<T, X>) -> Result<(), NoOs> {
+    fn run_here(
+        &mut self,
+        group: &Group,
+        job: Job<T, X>,
+        context: &Context<'_>,
+    ) -> Result<(), NoOs> {
         let body = match job.payload {
             Payload::Call(call) => JobBody::boxed(call),
             Payload::Invalid(cause) => FailedBody::<T>::boxed(TaskError::Invalid { cause }),
@@ -210,8 +216,8 @@ where
             }),
         };
         let visibility = Visibility::Grouped(group.id);
-        let (tid, turn) = group.os.spawn_local(visibility, body)?;
-        self.waits.turn = Some(turn);
+        let tid = group.os.spawn_local(visibility, body)?;
+        self.waits.turn = Some(Behind::begin(&group.os, context)?);
         self.note(tid, None, job.extra);
         Ok(())
     }

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::behind::Behind;
 use super::context;
 use super::remote::Progress;
 use super::value::Ending;
-use super::wait::Wait;
 use crate::ids::{HostId, TaskId, Tid};
 use crate::kernel::microthread::{MAIN, Place, SCHEDULER, ThreadInfo};
 
@@ -16,13 +16,13 @@ use crate::kernel::microthread::{MAIN, Place, SCHEDULER, ThreadInfo};
 /// # Panics
 /// Outside of an OS.
 pub fn yield_now() -> YieldNow {
-    YieldNow { wait: None }
+    YieldNow { turn: None }
 }
 
 /// A yield that is awaited. See [`yield_now`].
 #[must_use = "nothing happens before this is awaited"]
 pub struct YieldNow {
-    wait: Option<Wait>,
+    turn: Option<Behind>,
 }
 
 impl Future for YieldNow {
@@ -34,17 +34,18 @@ impl Future for YieldNow {
     )]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let wait = match &mut this.wait {
-            Some(wait) => wait,
-            none => {
-                let begun = context::with(|os| os.wait(|threads, tid| threads.yield_now(tid)));
-                match begun {
-                    Ok(Ok(wait)) => none.insert(wait),
-                    Ok(Err(error)) | Err(error) => panic!("{error}"),
+        match &mut this.turn {
+            Some(turn) => turn.poll(context),
+            none => match context::with(|os| Behind::begin(os, context)) {
+                // Its turn cannot have come yet; only a waker of another's must be left behind.
+                Ok(Ok(turn @ Behind::Own { .. })) => {
+                    *none = Some(turn);
+                    Poll::Pending
                 }
-            }
-        };
-        wait.poll(context).map(|_| this.wait = None)
+                Ok(Ok(turn)) => none.insert(turn).poll(context),
+                Ok(Err(error)) | Err(error) => panic!("{error}"),
+            },
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod along;
 mod backend;
+pub(crate) mod behind;
 mod bodies;
 pub(crate) mod body;
 mod calls;

@@ -24,7 +24,7 @@ use crate::ids::{HostId, TaskId, Tid};
 use crate::job::{Outcome, TaskError};
 use crate::kernel::KernelConfig;
 use crate::kernel::microthread::{
-    Answer, MAIN, Microthreads, Orphan, Place, SCHEDULER, Visibility, WaitId,
+    Answer, Child, MAIN, Microthreads, Orphan, Place, SCHEDULER, Visibility, WaitId,
 };
 use crate::panics;
 use crate::time::Time;
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     observers: RefCell<Vec<Observer>>,
     pub(super) wakes: Arc<WakeQueue>,
     /// Who is being polled.
-    running: Cell<Option<Tid>>,
+    running: Cell<Option<Child>>,
     /// What tells its waker from others.
     own_waker: Cell<*const ()>,
     pub(super) config: KernelConfig,
@@ -154,23 +154,28 @@ impl Shared {
 
     /// Who makes a system call.
     pub(crate) fn caller(&self) -> Result<Tid, NoOs> {
-        self.running.get().ok_or(NoOs)
+        self.calling().map(|child| child.tid).ok_or(NoOs)
+    }
+
+    /// The same, with its position.
+    pub(super) fn calling(&self) -> Option<Child> {
+        self.running.get()
     }
 
     /// The same, and the scheduler where no microthread is polled.
     pub(super) fn running(&self) -> Tid {
-        self.running.get().unwrap_or(SCHEDULER)
+        self.calling().map_or(SCHEDULER, |child| child.tid)
     }
 
     /// Somebody is polled, with a waker that `own` tells from others; or nobody.
-    pub(super) fn set_running(&self, tid: Option<Tid>, own: *const ()) {
-        self.running.set(tid);
+    pub(super) fn set_running(&self, child: Option<Child>, own: *const ()) {
+        self.running.set(child);
         self.own_waker.set(own);
     }
 
     /// Whether a turn of `tid` polls whoever has this waker.
     pub(super) fn is_own_waker(&self, tid: Tid, waker: &Waker) -> bool {
-        self.running.get() == Some(tid) && self.own_waker.get() == waker.data()
+        self.own_waker.get() == waker.data() && self.calling().is_some_and(|child| child.tid == tid)
     }
 
     /// Begins a wait of the caller's.
@@ -209,17 +214,13 @@ impl Shared {
         }
     }
 
-    /// Makes a local child.
-    pub(crate) fn spawn_local(
-        self: &Rc<Self>,
-        visibility: Visibility,
-        body: BoxedBody,
-    ) -> Result<(Tid, Wait), NoOs> {
+    /// Makes a local child at the end of the ready queue; the caller is to go behind it.
+    pub(crate) fn spawn_local(&self, visibility: Visibility, body: BoxedBody) -> Result<Tid, NoOs> {
         let caller = self.caller()?;
         let inner = &mut *self.inner.borrow_mut();
-        let (child, wait) = inner.threads.spawn(caller, visibility, Place::Local);
+        let child = inner.threads.spawn_first(caller, visibility);
         inner.bodies.insert(child.tid, child.row, Some(body));
-        Ok((child.tid, Wait::new(self, caller, wait)))
+        Ok(child.tid)
     }
 
     /// Ends microthreads that are not wanted any more, with their children.

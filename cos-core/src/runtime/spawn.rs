@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use thiserror::Error;
 
+use super::behind::Behind;
 use super::body::{BoxedBody, FutureBody, JobBody};
 use super::context::{self, NoOs};
 use super::handle::TaskHandle;
@@ -112,11 +113,11 @@ impl<W: Spawnable> IntoFuture for Spawn<W> {
 impl<W: Spawnable> Spawn<W> {
     pub(super) fn visible(self, visibility: Visibility) -> Spawning<W::Output> {
         Spawning {
-            stage: Stage::New(Box::new(New {
+            stage: Stage::New(New {
                 work: self.work.prepare(),
                 options: self.options,
                 visibility,
-            })),
+            }),
             value: PhantomData,
         }
     }
@@ -146,7 +147,7 @@ impl<T: 'static, X: 'static> Spawnable for Job<T, X> {
     type Output = T;
 
     fn prepare(self) -> Prepared<T> {
-        Prepared(PreparedWork::Job(self.extra(())))
+        Prepared(PreparedWork::Job(Box::new(self.extra(()))))
     }
 }
 
@@ -156,7 +157,7 @@ pub struct Prepared<T>(PreparedWork<T>);
 
 enum PreparedWork<T> {
     Body(BoxedBody),
-    Job(Job<T>),
+    Job(Box<Job<T>>),
 }
 
 /// Why a spawn has made no child.
@@ -221,14 +222,14 @@ pub struct Spawning<T> {
 }
 
 enum Stage<T> {
-    New(Box<New<T>>),
+    New(New<T>),
     /// The child is there, and its spawner waits for its turn.
     Made {
-        wait: Wait,
+        turn: Behind,
         handle: TaskHandle<T>,
     },
     /// There is no slot, which is told in the next turn: a caller that tries again and again lets others run.
-    Refused(Wait),
+    Refused(Behind),
     Over,
 }
 
@@ -249,13 +250,13 @@ impl<T: 'static> Future for Spawning<T> {
         if let Stage::New(_) = this.stage
             && let Stage::New(new) = std::mem::replace(&mut this.stage, Stage::Over)
         {
-            this.stage = new.make()?;
+            this.stage = new.make(context)?;
         }
-        let wait = match &mut this.stage {
-            Stage::Made { wait, .. } | Stage::Refused(wait) => wait,
+        let turn = match &mut this.stage {
+            Stage::Made { turn, .. } | Stage::Refused(turn) => turn,
             Stage::New(_) | Stage::Over => return Poll::Pending,
         };
-        if wait.poll(context).is_pending() {
+        if turn.poll(context).is_pending() {
             return Poll::Pending;
         }
         Poll::Ready(match std::mem::replace(&mut this.stage, Stage::Over) {
@@ -280,7 +281,7 @@ impl<T> Drop for Spawning<T> {
 }
 
 impl<T: 'static> New<T> {
-    fn make(self) -> Result<Stage<T>, SpawnError> {
+    fn make(self, context: &Context<'_>) -> Result<Stage<T>, SpawnError> {
         let os = context::current()?;
         let parent = os.caller()?;
         let Self {
@@ -289,8 +290,8 @@ impl<T: 'static> New<T> {
             visibility,
         } = self;
         let job = match work {
-            PreparedWork::Body(body) => return local(&os, parent, visibility, body),
-            PreparedWork::Job(job) => job,
+            PreparedWork::Body(body) => return local(&os, parent, visibility, body, context),
+            PreparedWork::Job(job) => *job,
         };
         let has_machine = os.inner.borrow().backend.is_some();
         let outsourced = options.place == Wanted::Remote || options.host.is_some();
@@ -302,7 +303,7 @@ impl<T: 'static> New<T> {
                 if outsourced {
                     os.warn_of_no_machine();
                 }
-                return local(&os, parent, visibility, JobBody::boxed(call));
+                return local(&os, parent, visibility, JobBody::boxed(call), context);
             }
             payload => Job { payload, ..job },
         };
@@ -318,10 +319,12 @@ fn local<T: 'static>(
     parent: Tid,
     visibility: Visibility,
     body: BoxedBody,
+    context: &Context<'_>,
 ) -> Result<Stage<T>, SpawnError> {
-    let (tid, wait) = os.spawn_local(visibility, body)?;
+    let tid = os.spawn_local(visibility, body)?;
+    let turn = Behind::begin(os, context)?;
     let handle = TaskHandle::new(os, tid, parent, None);
-    Ok(Stage::Made { wait, handle })
+    Ok(Stage::Made { turn, handle })
 }
 
 fn remote<T: 'static>(
@@ -348,7 +351,7 @@ fn remote<T: 'static>(
         drop(inner);
         if !has_room && hopeless.is_none() {
             let wait = os.wait(|threads, tid| threads.yield_now(tid))?;
-            return Ok(Stage::Refused(wait));
+            return Ok(Stage::Refused(Behind::Wait(wait)));
         }
     }
     let index = os.next_index();
@@ -376,7 +379,8 @@ fn remote<T: 'static>(
     };
     let (tid, task, wait) = os.spawn_remote(visibility, spawn)?;
     let handle = TaskHandle::new(os, tid, parent, Some((task, target)));
-    Ok(Stage::Made { wait, handle })
+    let turn = Behind::Wait(wait);
+    Ok(Stage::Made { turn, handle })
 }
 
 /// A remote child that is to be made.

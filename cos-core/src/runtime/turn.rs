@@ -13,9 +13,8 @@ use super::shared::{Inner, Shared};
 use super::value::Ending;
 use super::waker::OwnWaker;
 use crate::clock;
-use crate::ids::Tid;
 use crate::job::{TaskError, TaskLabel};
-use crate::kernel::microthread::{MAIN, Turn};
+use crate::kernel::microthread::{Child, MAIN, Turn};
 use crate::panics;
 use crate::vm::local::LOCAL;
 
@@ -173,10 +172,11 @@ impl Shared {
     }
 
     /// Polls a microthread, which must not panic.
-    fn poll<R>(&self, tid: Tid, waker: &OwnWaker, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
+    fn poll<R>(&self, turn: Turn, waker: &OwnWaker, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
         waker.clear();
         let waker = waker.waker();
-        self.set_running(Some(tid), waker.data());
+        let Turn { tid, row, .. } = turn;
+        self.set_running(Some(Child { tid, row }), waker.data());
         let polled = poll(&mut Context::from_waker(waker));
         self.set_running(None, std::ptr::null());
         polled
@@ -188,7 +188,7 @@ impl Shared {
         main: Pin<&mut F>,
     ) -> Poll<std::thread::Result<F::Output>> {
         let Taken { turn, waker, .. } = taken;
-        let polled = self.poll(turn.tid, &waker, |context| {
+        let polled = self.poll(turn, &waker, |context| {
             std::panic::catch_unwind(AssertUnwindSafe(|| main.poll(context)))
         });
         let inner = &mut *self.inner.borrow_mut();
@@ -205,7 +205,7 @@ impl Shared {
         let Taken { turn, body, waker } = taken;
         let Turn { tid, row, .. } = turn;
         let Some(mut body) = body else { return };
-        let polled = self.poll(tid, &waker, |context| {
+        let polled = self.poll(turn, &waker, |context| {
             panics::catch(|| body.as_mut().poll(context))
         });
         let ending = match polled {

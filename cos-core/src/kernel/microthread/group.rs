@@ -1,7 +1,6 @@
 //! Groups: children that are joined as one, and families, which are lists of rows.
 
-use std::collections::BTreeSet;
-
+use super::finished::Finished;
 use super::row::{Decision, GroupId, Row, Visibility, WaitList};
 use super::{Microthreads, Thread};
 use crate::ids::Tid;
@@ -10,7 +9,7 @@ use crate::ids::Tid;
 #[derive(Default, Debug)]
 pub(super) struct Group {
     /// Those that have finished and are free to be joined.
-    pub(super) finished: BTreeSet<(Tid, Row)>,
+    pub(super) finished: Finished,
     /// How many there are that nobody has joined.
     pub(super) members: usize,
     /// The joins that wait for any of them, oldest first.
@@ -86,7 +85,7 @@ impl<V> Microthreads<V> {
         if let Some(group) = thread.group
             && let Some(group) = self.groups.get_mut(group.0)
         {
-            group.finished.insert((tid, row));
+            group.finished.insert(tid, row);
         }
     }
 
@@ -97,7 +96,7 @@ impl<V> Microthreads<V> {
         if let Some(group) = thread.group
             && let Some(group) = self.groups.get_mut(group.0)
         {
-            group.finished.remove(&(tid, row));
+            group.finished.remove(tid);
         }
     }
 

@@ -54,7 +54,7 @@ impl<V> Microthreads<V> {
                 }
                 if let Some(group) = thread.group {
                     let group = &self.groups[group.0];
-                    assert_eq!(group.finished.contains(&(tid, row)), is_free, "{tid}");
+                    assert_eq!(group.finished.tids().contains(&tid), is_free, "{tid}");
                 }
             }
             for id in thread.named_waits.as_slice() {

@@ -43,7 +43,7 @@ impl<V> Microthreads<V> {
     pub fn join_group(&mut self, caller: Tid, id: GroupId) -> WaitId {
         match self.groups.get(id.0) {
             Some(group) if !group.finished.is_empty() => {
-                let lowest = group.finished.first().copied();
+                let lowest = group.finished.first();
                 self.queue_child(caller, lowest)
             }
             Some(group) if group.members > 0 => {
@@ -143,9 +143,8 @@ impl<V> Microthreads<V> {
         let orphans = self.remove_children(row);
         if visibility == Visibility::Detached || tid == MAIN {
             self.discard(tid, row);
-        } else {
+        } else if !self.hand_over(tid, row) {
             self.note_free(tid, row);
-            self.offer(tid, row);
         }
         orphans
     }
@@ -245,20 +244,22 @@ impl<V> Microthreads<V> {
         }
     }
 
-    /// A child that has finished goes to the oldest join that waits for it, if there is one.
-    fn offer(&mut self, tid: Tid, row: Row) {
+    /// A child that has finished goes to the oldest join that waits for it. Returns whether there is one.
+    fn hand_over(&mut self, tid: Tid, row: Row) -> bool {
         let thread = &self.rows[row.0];
         let named = thread.named_waits.oldest();
         let group = thread.group.and_then(|group| self.groups.get(group.0));
         let any = group.and_then(|group| group.waits.oldest());
         let Some(id) = named.into_iter().chain(any).min() else {
-            return;
+            return false;
         };
         let child = Child { tid, row };
-        if let Some(open) = self.decide(id, Decision::Joined(Some(child))) {
-            self.leave_lists(id, &open);
-            self.bind(child);
-        }
+        let Some(open) = self.decide(id, Decision::Joined(Some(child))) else {
+            return false;
+        };
+        self.leave_lists(id, &open);
+        self.set_bound(row);
+        true
     }
 
     /// A join that is made while a child has finished, or that finds none.
@@ -274,12 +275,16 @@ impl<V> Microthreads<V> {
     /// A child that has finished is promised to a wait: nobody else gets it, unless the wait is withdrawn.
     fn bind(&mut self, child: Child) {
         let Child { tid, row } = child;
+        self.set_bound(row);
+        self.note_not_free(tid, row);
+    }
+
+    fn set_bound(&mut self, row: Row) {
         let state = &mut self.rows[row.0].state;
         *state = match std::mem::replace(state, ThreadState::Live(Woken::No)) {
             ThreadState::Finished(value) => ThreadState::Bound(value),
             other => other,
         };
-        self.note_not_free(tid, row);
     }
 
     /// A child is free to be joined again: the wait that it was promised to was withdrawn.
@@ -293,8 +298,9 @@ impl<V> Microthreads<V> {
             ThreadState::Bound(value) => ThreadState::Finished(value),
             other => other,
         };
-        self.note_free(tid, row);
-        self.offer(tid, row);
+        if !self.hand_over(tid, row) {
+            self.note_free(tid, row);
+        }
     }
 
     /// Joins that wait for a child by name do without it; those that wait for no other get none.
@@ -351,7 +357,7 @@ impl<V> Microthreads<V> {
     fn lowest_finished(&self, parent: Tid) -> Option<(Tid, Row)> {
         let (_, thread) = self.thread(parent)?;
         let group = self.groups.get(thread.own_group?.0)?;
-        group.finished.first().copied()
+        group.finished.first()
     }
 
     fn lowest_finished_of(&self, parent: Tid, tids: &[Tid]) -> Option<(Tid, Row)> {
@@ -396,7 +402,7 @@ impl<V> Microthreads<V> {
                         families.push((thread.oldest_child, thread.own_group));
                     }
                 }
-                self.leave_group(&thread, row);
+                self.leave_group(&thread);
                 if let ThreadState::Finished(value) | ThreadState::Bound(value) = thread.state {
                     self.discarded.push(value);
                 }
@@ -409,11 +415,11 @@ impl<V> Microthreads<V> {
     }
 
     /// A microthread whose row is gone is in no group any more.
-    fn leave_group(&mut self, thread: &Thread<V>, row: Row) {
+    fn leave_group(&mut self, thread: &Thread<V>) {
         if let ThreadState::Finished(_) = thread.state {
             self.finished -= usize::from(thread.visibility == Visibility::Shown);
             if let Some(group) = thread.group.and_then(|group| self.groups.get_mut(group.0)) {
-                group.finished.remove(&(thread.tid, row));
+                group.finished.remove(thread.tid);
             }
         }
         if let Some(group) = thread.group {

@@ -34,6 +34,7 @@
 //! Children that are joined as one are a *group*: the shown children of a microthread, or those of a task set or a dispatch. A
 //! microthread whose wait is not decided cannot go on by itself; [`Microthreads::all_wait`] says when that is so of all.
 
+mod finished;
 mod group;
 #[cfg(any(test, feature = "sim"))]
 mod invariants;
@@ -52,7 +53,7 @@ pub use row::{Answer, Child, GroupId, Place, Row, Visibility, WaitId};
 use super::id_map::IdMap;
 use crate::ids::{TaskId, Tid};
 use group::Group;
-use row::{Decision, Thread, ThreadState, Wait, WaitList, WaitState, Woken};
+use row::{Decision, OwnTurn, Thread, ThreadState, Wait, WaitList, WaitState, Woken};
 
 /// The tid of the scheduler, which has no row: main's parent.
 pub const SCHEDULER: Tid = Tid(0);
@@ -77,6 +78,8 @@ pub struct Microthreads<V> {
     finished: usize,
     /// Values that nobody can join any more.
     discarded: Vec<V>,
+    /// Whose turn was given last: nearly always who calls.
+    current: Child,
 }
 
 /// An entry of the ready queue.
@@ -86,6 +89,8 @@ enum Ready {
     Thread(Child),
     /// A turn for a wait that is decided.
     Wait(WaitId),
+    /// The turn that a microthread in this row waits for by itself; see [`Microthreads::give_way`].
+    Own(Row, u64),
 }
 
 /// Whose turn it is. A turn for a microthread that is gone may come; there is nothing to poll then.
@@ -154,6 +159,7 @@ impl<V> Microthreads<V> {
             busy: 1,
             finished: 0,
             discarded: Vec::new(),
+            current: main,
         }
     }
 
@@ -167,6 +173,18 @@ impl<V> Microthreads<V> {
                         && let ThreadState::Live(woken) = &mut thread.state
                     {
                         *woken = Woken::No;
+                        self.current = Child { tid, row };
+                        let wait = None;
+                        return Some(Turn { tid, row, wait });
+                    }
+                }
+                Ready::Own(row, serial) => {
+                    if let Some(thread) = self.rows.get_mut(row.0)
+                        && thread.own_turn == OwnTurn::Queued(serial)
+                    {
+                        thread.own_turn = OwnTurn::Due(serial);
+                        let tid = thread.tid;
+                        self.current = Child { tid, row };
                         let wait = None;
                         return Some(Turn { tid, row, wait });
                     }
@@ -178,6 +196,7 @@ impl<V> Microthreads<V> {
                     {
                         wait.state = WaitState::Due(decision);
                         let (tid, row, wait) = (wait.tid, wait.row, Some(id));
+                        self.current = Child { tid, row };
                         return Some(Turn { tid, row, wait });
                     }
                 }
@@ -204,6 +223,47 @@ impl<V> Microthreads<V> {
         let child = self.insert_child(caller, visibility, place);
         let wait = self.queue(caller, Decision::Turn);
         (child, wait)
+    }
+
+    /// As [`spawn`](Self::spawn) of a local child and as [`yield_now`](Self::yield_now), for a caller whose turn always reaches
+    /// whoever waits: no wait is made, and [`take_turn`](Self::take_turn) tells when the turn has come. `None`, and nothing is
+    /// done, when the caller waits so already.
+    pub fn give_way(&mut self, caller: Child) -> Option<u64> {
+        let thread = self.rows.get_mut(caller.row.0)?;
+        if thread.tid != caller.tid || thread.own_turn != OwnTurn::None {
+            return None;
+        }
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        thread.own_turn = OwnTurn::Queued(serial);
+        self.ready.push_back(Ready::Own(caller.row, serial));
+        Some(serial)
+    }
+
+    /// Whether that turn has come; the caller may give way anew then.
+    pub fn take_turn(&mut self, caller: Child, serial: u64) -> bool {
+        match self.rows.get_mut(caller.row.0) {
+            Some(thread) if thread.own_turn == OwnTurn::Due(serial) => {
+                thread.own_turn = OwnTurn::None;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// That turn is not wanted any more.
+    pub fn forgo_turn(&mut self, caller: Child, serial: u64) {
+        if let Some(thread) = self.rows.get_mut(caller.row.0)
+            && (thread.own_turn == OwnTurn::Due(serial)
+                || thread.own_turn == OwnTurn::Queued(serial))
+        {
+            thread.own_turn = OwnTurn::None;
+        }
+    }
+
+    /// Makes a local child at the end of the ready queue, and nothing else.
+    pub fn spawn_first(&mut self, caller: Tid, visibility: Visibility) -> Child {
+        self.insert_child(caller, visibility, Place::Local)
     }
 
     /// Makes a remote child whose caller waits until its task has been handed to a host. Answered by [`Answer::Resolved`]
@@ -337,11 +397,10 @@ impl<V> Microthreads<V> {
     pub fn info(&self, tid: Tid) -> Option<ThreadInfo> {
         let (_, thread) = self.thread(tid)?;
         let group = thread.own_group.and_then(|group| self.groups.get(group.0));
-        let finished = group.into_iter().flat_map(|group| &group.finished);
         Some(ThreadInfo {
             parent: thread.parent,
             children: self.children(thread).map(|(_, child)| child.tid).collect(),
-            finished_children: finished.map(|(tid, _)| *tid).collect(),
+            finished_children: group.map_or_else(Vec::new, |group| group.finished.tids()),
             place: thread.place,
             is_finished: !thread.is_live(),
             waits: thread.open_waits > 0,
@@ -360,7 +419,7 @@ impl<V> Microthreads<V> {
     fn insert_child(&mut self, caller: Tid, visibility: Visibility, place: Place) -> Child {
         let tid = Tid(self.next_tid);
         self.next_tid += 1;
-        let parent = self.row(caller);
+        let parent = self.caller_row(caller);
         let mut thread = Thread::new(tid, caller, parent, visibility, place);
         thread.group = parent.and_then(|parent| self.group_of(parent, visibility));
         if let Some(group) = thread.group {
@@ -395,7 +454,7 @@ impl<V> Microthreads<V> {
         let id = self.next_wait();
         let serial = id.serial;
         self.next_serial += 1;
-        let row = self.row(tid).unwrap_or(Row(usize::MAX));
+        let row = self.caller_row(tid).unwrap_or(Row(usize::MAX));
         if state.is_open()
             && let Some(thread) = self.rows.get_mut(row.0)
         {
@@ -440,6 +499,16 @@ impl<V> Microthreads<V> {
         }
     }
 
+    /// Where a caller is, who has been given its turn a moment ago.
+    fn caller_row(&self, tid: Tid) -> Option<Row> {
+        let Child { tid: known, row } = self.current;
+        let is_there = known == tid && self.rows.get(row.0).is_some_and(|row| row.tid == tid);
+        match is_there {
+            true => Some(row),
+            false => self.row(tid),
+        }
+    }
+
     fn thread(&self, tid: Tid) -> Option<(Row, &Thread<V>)> {
         let row = *self.index.get(&tid)?;
         Some((row, self.rows.get(row.0)?))
@@ -478,6 +547,7 @@ impl<V> Thread<V> {
             visibility,
             group: None,
             named_waits: WaitList::Empty,
+            own_turn: OwnTurn::None,
             open_waits: 0,
             older_sibling: None,
             younger_sibling: None,

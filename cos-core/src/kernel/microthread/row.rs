@@ -84,6 +84,8 @@ pub(super) struct Thread<V> {
     pub(super) group: Option<GroupId>,
     /// Joins that wait for it by name, oldest first.
     pub(super) named_waits: WaitList,
+    /// The turn that it waits for without a wait.
+    pub(super) own_turn: OwnTurn,
     /// How many of its own waits are not decided.
     pub(super) open_waits: u32,
     pub(super) older_sibling: Option<Row>,
@@ -93,6 +95,16 @@ pub(super) struct Thread<V> {
     pub(super) youngest_child: Option<Row>,
     /// The group of its shown children, if it ever had any.
     pub(super) own_group: Option<GroupId>,
+}
+
+/// A turn that a microthread waits for without a wait, by its number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum OwnTurn {
+    None,
+    /// It is in the ready queue.
+    Queued(u64),
+    /// It has come.
+    Due(u64),
 }
 
 /// What a microthread does.
