@@ -68,7 +68,9 @@ impl Shared {
             let tid = self.child_of(inner, group, task);
             let row = RemoteTask::new(tid, None, target, captures, result);
             inner.remote.insert(task, row);
-            (tid, Some(task))
+            // A task's OS does not know yet what its children are called elsewhere.
+            let is_link = inner.backend.as_ref().is_some_and(|it| it.is_link());
+            (tid, (!is_link).then_some(task))
         };
         self.carry_out();
         Ok(made)

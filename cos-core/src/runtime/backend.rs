@@ -88,6 +88,12 @@ pub(super) trait Backend {
     /// One of them could go on.
     fn want_licence(&mut self) {}
 
+    /// What a task is called everywhere: a task's OS numbers its children itself, and knows it from the moment when the child is
+    /// handed to a host until it ends.
+    fn task_id(&self, task: TaskId) -> Option<TaskId> {
+        Some(task)
+    }
+
     /// Whether this is a task of another OS, its spawner.
     fn is_link(&self) -> bool {
         false

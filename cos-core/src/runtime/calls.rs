@@ -178,6 +178,9 @@ pub fn task_info(tid: Tid) -> Option<TaskInfo> {
                 None => "running".clone_into(&mut name),
             },
         }
+        let backend = inner.backend.as_ref();
+        let known = |task| backend.map_or(Some(task), |backend| backend.task_id(task));
+        let task_id = task_id.and_then(known);
         Some(TaskInfo {
             tid,
             parent,

@@ -72,7 +72,11 @@ impl<T> TaskHandle<T> {
     pub fn task_id(&self) -> Option<TaskId> {
         let outsourced = self.task.as_ref()?;
         self.host(outsourced)?;
-        Some(outsourced.task)
+        let inner = self.os.inner.borrow();
+        match &inner.backend {
+            Some(backend) => backend.task_id(outsourced.task),
+            None => Some(outsourced.task),
+        }
     }
 
     /// The host of a remote child; before it was handed over the one that was asked for, if one was.

@@ -134,7 +134,7 @@ impl Children {
     pub(in crate::runtime) fn handed(&self, task: TaskId, host: HostId, kernel: &mut Kernel) {
         if let Some((parent, child)) = self.of.get(&task) {
             let child = *child;
-            tell(*parent, &FromSpawner::Handed { child, host }, kernel);
+            tell(*parent, &FromSpawner::Handed { child, task, host }, kernel);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The worker's end: the backend of a task's OS.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -65,6 +65,8 @@ pub(crate) struct Link {
     happenings: VecDeque<Happening>,
     /// The number of the next child.
     next: u64,
+    /// What the client calls the children that were handed to a host and have no outcome.
+    ids: HashMap<Serial, TaskId>,
     /// How many children have no outcome.
     under_way: usize,
     room: Room,
@@ -80,6 +82,7 @@ impl Link {
             heard: Assembly::default(),
             happenings: VecDeque::new(),
             next: 0,
+            ids: HashMap::new(),
             under_way: 0,
             room: Room {
                 slots: 1,
@@ -106,6 +109,7 @@ impl Link {
     }
 
     fn end(&mut self, child: Serial, event: impl FnOnce(TaskId) -> RunEvent, now: Time) {
+        self.ids.remove(&child);
         self.under_way = self.under_way.saturating_sub(1);
         self.happenings.push_back(Happening::Event(Stamped {
             at: now,
@@ -115,7 +119,8 @@ impl Link {
 
     fn hear(&mut self, message: FromSpawner, now: Time) {
         match message {
-            FromSpawner::Handed { child, host } => {
+            FromSpawner::Handed { child, task, host } => {
+                self.ids.insert(child, task);
                 let task = TaskId(child.0);
                 self.happenings.push_back(Happening::Handed { task, host });
             }
@@ -281,6 +286,10 @@ impl Backend for Link {
     fn call_spawner(&mut self, call: crate::job::Call, answer: Option<u64>) -> bool {
         let answer = answer.map(Serial);
         self.tell(&ToSpawner::Call { call, answer })
+    }
+
+    fn task_id(&self, task: TaskId) -> Option<TaskId> {
+        self.ids.get(&Serial(task.0)).copied()
     }
 
     fn is_link(&self) -> bool {

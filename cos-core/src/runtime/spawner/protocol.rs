@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ClassId, HostId};
+use crate::ids::{ClassId, HostId, TaskId};
 use crate::job::{Call, Needs, Outcome, TaskError, Work};
 use crate::kernel::TaskPolicy;
 
@@ -40,7 +40,11 @@ pub(super) struct Submission {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum FromSpawner {
     /// A child was handed to a host.
-    Handed { child: Serial, host: HostId },
+    Handed {
+        child: Serial,
+        task: TaskId,
+        host: HostId,
+    },
     /// A child has its outcome.
     Ended {
         child: Serial,

@@ -241,3 +241,37 @@ fn a_slot_that_ends_gives_back_in_order_and_gets_nothing_more() {
     assert_eq!(sent_ahead(&mut attempts), [(2, 3), (2, 5), (2, 7)]);
     assert_eq!(attempts.end(attempt(1), None), AfterEnd::Idle);
 }
+
+#[test]
+fn what_was_lent_is_free_until_it_goes_on() {
+    let mut attempts = Attempts::new(Amounts::cores(1));
+    for task in 1..=3 {
+        attempts.push(waiting(task, 1)).unwrap();
+    }
+    assert_eq!(started(&mut attempts), [(1, 1)]);
+    assert_eq!(attempts.lend(attempt(1)), []);
+    assert_eq!(attempts.lend(attempt(1)), [], "once is enough");
+    assert_eq!(started(&mut attempts), [(2, 2)], "its slot is its own");
+    assert_eq!(attempts.running_count(), 1);
+    attempts.end(attempt(2), None);
+    attempts.resume(attempt(1));
+    attempts.resume(attempt(1));
+    assert_eq!(started(&mut attempts), []);
+    attempts.end(attempt(1), None);
+    assert_eq!(started(&mut attempts), [(1, 3)]);
+}
+
+#[test]
+fn what_ends_while_it_is_lent_frees_nothing_twice() {
+    let mut attempts = Attempts::new(Amounts::cores(1));
+    for task in 1..=3 {
+        attempts.push(waiting(task, 1)).unwrap();
+    }
+    started(&mut attempts);
+    attempts.lend(attempt(1));
+    assert_eq!(started(&mut attempts), [(2, 2)]);
+    assert_eq!(attempts.end(attempt(1), None), AfterEnd::Idle);
+    assert_eq!(started(&mut attempts), [], "the second has the only core");
+    attempts.end(attempt(2), None);
+    assert_eq!(started(&mut attempts), [(1, 3)]);
+}
