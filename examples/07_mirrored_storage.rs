@@ -1,7 +1,7 @@
 //! Counts the lines of files on whichever host is free, each reading the files under its own path of them.
 //!
 //! ```sh
-//! cargo run -p cos-examples --bin mirrored_storage -- *.txt        # this machine, or the nearest hosts.toml
+//! cargo run -p cos-examples --bin 07_mirrored_storage -- *.txt        # this machine, or the nearest hosts.toml
 //! ```
 
 #![expect(

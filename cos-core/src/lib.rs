@@ -72,7 +72,7 @@ pub use dispatch::{
     Dispatch, DispatchError, DispatchStream, Done, Flow, dispatch, dispatch_single, dispatch_stream,
 };
 pub use error::{Error, Result};
-pub use job::Job;
+pub use job::{Job, TaskError};
 pub use runtime::{
     NoOs, Os, OsError, OsHandle, SetVmError, SpawnError, TaskHandle, TaskInfo, TaskSet, TaskStatus,
     Value, ValueError, blocking, finalize, finished_tasks, free_slots, join, join_checked,
@@ -86,3 +86,8 @@ pub use task_lines::task_lines;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The program of the guide for those who come from PyOPUS.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-pyopus.md")]
+struct FromPyopus;

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use cos_testlab::{Lab, TestHost};
 
 fn count(home: &Path, files: &[PathBuf]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mirrored_storage"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_07_mirrored_storage"));
     command
         .current_dir(home)
         .env("HOME", home)
