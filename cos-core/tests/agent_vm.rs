@@ -165,6 +165,7 @@ fn report() -> HostReport {
         neighbours: Vec::new(),
         swept: Vec::new(),
         mirrors: Vec::new(),
+        cleared: None,
     }
 }
 

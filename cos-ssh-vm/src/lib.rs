@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+pub mod cleaning;
 pub mod deploy;
 pub mod doctor;
 pub mod inventory;

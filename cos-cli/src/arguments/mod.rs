@@ -59,6 +59,8 @@ pub enum Command {
     /// Check every host and say what is wrong with it
     #[command(visible_alias = "check")]
     Doctor(DoctorArguments),
+    /// Remove what runs keep on the hosts for each other, and what killed ones have left
+    Clean(CleanArguments),
     /// Write a hosts.toml into the current directory
     Init(InitArguments),
     /// Print a completion script for a shell
@@ -98,6 +100,22 @@ pub struct DoctorArguments {
     /// Write what happens on the way to the hosts to this file
     #[arg(long, env = "COS_LOG_FILE", hide_env = true, value_name = "FILE")]
     pub log_file: Option<std::path::PathBuf>,
+    /// How messages look.
+    #[command(flatten)]
+    pub messages: ColorArguments,
+}
+
+/// Arguments of `cos clean`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Removed are the files that were sent to the hosts, the scratch directories of runs that were killed, and their processes. \
+What a living run uses stays.
+
+Exit code: 0 when every host is clean, 5 when some could not be reached or cleaned, 3 when none could.")]
+pub struct CleanArguments {
+    /// Which hosts.
+    #[command(flatten)]
+    pub selection: HostSelection,
     /// How messages look.
     #[command(flatten)]
     pub messages: ColorArguments,

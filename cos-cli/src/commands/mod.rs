@@ -1,5 +1,6 @@
 //! The commands of `cos`, and the one function that `main` calls.
 
+mod clean;
 mod completions;
 mod doctor;
 mod dry_run;
@@ -47,6 +48,10 @@ pub fn main() -> ExitCode {
         ),
         Command::Doctor(arguments) => (
             doctor::doctor(&arguments, &mut stdout()),
+            Some(arguments.messages.color),
+        ),
+        Command::Clean(arguments) => (
+            clean::clean(&arguments, &mut stdout()),
             Some(arguments.messages.color),
         ),
         Command::Init(arguments) => (init::init(&arguments, &mut stdout()), None),

@@ -426,3 +426,35 @@ fn write_simulator(directory: &Path) {
     fs::write(&tool, "#!/bin/sh\nexec cat -- \"$@\"\n").unwrap();
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+#[test]
+fn clean_empties_the_stores_and_says_so() {
+    let (fixture, work) = apart(2);
+    let inputs: Vec<String> = (1..=4).map(|number| format!("in/{number}")).collect();
+    for (seed, input) in (1..).zip(&inputs) {
+        fs::write(work.join(input), noise(seed, 1000)).unwrap();
+    }
+    let run = || {
+        let cos = fixture.run_in(&work, &["--transfer", "wc -c < {}", ":::"]);
+        cos.args(&inputs)
+            .end()
+            .exited(0)
+            .printed("1000\n".repeat(4));
+    };
+    run();
+    let stored = || -> usize {
+        let hosts = fixture.hosts.iter();
+        let objects = hosts.map(|host| host.scratch().join("store/objects"));
+        objects
+            .filter(|path| path.exists())
+            .map(|path| names_in(&path).len())
+            .sum()
+    };
+    assert!(stored() >= 4);
+    let ran = fixture.cos(&["clean"]).end().exited(0);
+    assert!(ran.text().contains("stored files, "), "{}", ran.story());
+    assert_eq!(stored(), 0);
+    let ran = fixture.cos(&["clean"]).end().exited(0);
+    ran.printed("ws01: nothing to be removed\nws02: nothing to be removed\n");
+    run();
+}

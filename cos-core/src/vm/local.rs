@@ -220,6 +220,7 @@ pub fn local_preparation(run: &str, slots: SlotCount) -> std::io::Result<Prepara
         lease: Duration::from_secs(60),
         mirrors: Vec::new(),
         own_storage: None,
+        clear_store: false,
     })
 }
 

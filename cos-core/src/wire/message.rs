@@ -251,6 +251,8 @@ pub struct Preparation {
     /// The client's own mirrored storage, where the host is the client's machine and there is nothing to prove: tasks
     /// there translate paths by the same list. `None` where they are to find it as any program does.
     pub own_storage: Option<Vec<ByteBuf>>,
+    /// Empty the host's store of files, but for what runs are using; [`HostReport::cleared`] answers.
+    pub clear_store: bool,
 }
 
 /// A directory tree that client and host are said to share.
@@ -354,6 +356,19 @@ pub struct HostReport {
     pub swept: Vec<Swept>,
     /// What came of [`Preparation::mirrors`].
     pub mirrors: Vec<MirrorReport>,
+    /// What came of [`Preparation::clear_store`].
+    pub cleared: Option<Result<ClearedStore, String>>,
+}
+
+/// What is gone from a host's store of files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ClearedStore {
+    /// How many files are gone.
+    pub files: u64,
+    /// How many bytes those had.
+    pub bytes: u64,
+    /// How many stay, since runs are using them.
+    pub in_use: u64,
 }
 
 /// Something that an agent which is gone had left on its host.

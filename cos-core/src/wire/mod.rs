@@ -21,4 +21,4 @@ pub mod preamble;
 pub mod staging;
 
 /// The version of everything in this module. It rises with every change of a message, a frame or the preamble.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;

@@ -331,6 +331,7 @@ mod tests {
             neighbours: Vec::new(),
             swept: Vec::new(),
             mirrors: Vec::new(),
+            cleared: None,
         }
     }
 

@@ -37,6 +37,7 @@ pub struct SshVmBuilder {
     local: LocalLauncher,
     directory: Option<StartDirectory>,
     prove_mirrors: bool,
+    clear_stores: bool,
     environment: BTreeMap<OsString, OsString>,
 }
 
@@ -50,6 +51,7 @@ impl SshVmBuilder {
             local: LocalLauncher::this_program(),
             directory: None,
             prove_mirrors: false,
+            clear_stores: false,
             environment: BTreeMap::new(),
         }
     }
@@ -97,6 +99,12 @@ impl SshVmBuilder {
     /// an entry lies on a network file system and is not shared.
     pub fn prove_mirrors(mut self) -> Self {
         self.prove_mirrors = true;
+        self
+    }
+
+    /// Has every host empty its store of files, but for what runs are using.
+    pub fn clear_stores(mut self) -> Self {
+        self.clear_stores = true;
         self
     }
 
@@ -167,6 +175,7 @@ impl SshVmBuilder {
             token,
             mirrors,
             entry_tokens,
+            clear_stores: self.clear_stores,
         };
         let ssh = match all_local {
             true => None,

@@ -37,6 +37,8 @@ pub(super) struct Common {
     pub(super) mirrors: Mirrors,
     /// The token of each entry of the mirrored storage, where every host is to prove them.
     pub(super) entry_tokens: Vec<Result<PlantedToken, String>>,
+    /// Every host is to empty its store.
+    pub(super) clear_stores: bool,
 }
 
 /// What the agent of one host is told.
@@ -69,6 +71,7 @@ pub(super) fn preparation(common: &Common, id: HostId, host: &HostSpec) -> Prepa
         lease: host.lease,
         mirrors: mirrors(common, id, host),
         own_storage: own_storage(common, host),
+        clear_store: common.clear_stores,
     }
 }
 

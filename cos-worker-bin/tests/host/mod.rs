@@ -83,6 +83,7 @@ pub(crate) fn preparation(directory: &Path) -> Preparation {
         lease: PATIENCE,
         mirrors: Vec::new(),
         own_storage: None,
+        clear_store: false,
     }
 }
 

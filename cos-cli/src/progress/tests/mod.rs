@@ -262,6 +262,7 @@ fn host_info(slots: u32) -> HostInfo {
             neighbours: Vec::new(),
             swept: Vec::new(),
             mirrors: Vec::new(),
+            cleared: None,
         },
         release: "0.1.0".to_owned(),
         uploaded: 0,

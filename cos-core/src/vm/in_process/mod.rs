@@ -409,6 +409,7 @@ fn host_info(slots: u32) -> HostInfo {
             neighbours: Vec::new(),
             swept: Vec::new(),
             mirrors: Vec::new(),
+            cleared: None,
         },
         release: env!("CARGO_PKG_VERSION").to_owned(),
         uploaded: 0,

@@ -215,6 +215,7 @@ pub(crate) fn host_info(plan: &HostPlan) -> HostInfo {
             neighbours: Vec::new(),
             swept: Vec::new(),
             mirrors: Vec::new(),
+            cleared: None,
         },
         release: "simulated".into(),
         uploaded: 0,

@@ -14,8 +14,8 @@ use serde_bytes::ByteBuf;
 
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::message::{
-    DirectoryReport, Mirror, MirrorReport, Neighbour, Preparation, PrepareError, RunDirectory,
-    Swept,
+    ClearedStore, DirectoryReport, Mirror, MirrorReport, Neighbour, Preparation, PrepareError,
+    RunDirectory, Swept,
 };
 use crate::worker::containment::{self, Cookie};
 use crate::worker::place::Place;
@@ -36,6 +36,8 @@ pub(super) struct Directories {
     pub(super) neighbours: Vec<Neighbour>,
     /// Which trees are the client's.
     pub(super) mirrors: Vec<MirrorReport>,
+    /// What is gone from the store, if it was to be emptied.
+    pub(super) cleared: Option<Result<ClearedStore, String>>,
 }
 
 impl Directories {
@@ -78,12 +80,22 @@ impl Directories {
         Ok(Self {
             report,
             scratch,
-            local_storage,
             swept: removed,
             neighbours: swept.neighbours.into_iter().map(neighbour).collect(),
             mirrors: preparation.mirrors.iter().map(mirror_report).collect(),
+            cleared: preparation.clear_store.then(|| cleared(&local_storage)),
+            local_storage,
         })
     }
+}
+
+fn cleared(local_storage: &Path) -> Result<ClearedStore, String> {
+    let cleared = cos_storage::clear_store(local_storage).map_err(|error| error.to_string())?;
+    Ok(ClearedStore {
+        files: cleared.removed,
+        bytes: cleared.bytes,
+        in_use: cleared.in_use,
+    })
 }
 
 fn neighbour(record: Record) -> Neighbour {

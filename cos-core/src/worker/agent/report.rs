@@ -29,6 +29,7 @@ pub(super) fn host_report(prepared: &Prepared) -> HostReport {
         neighbours: directories.neighbours.clone(),
         swept: directories.swept.clone(),
         mirrors: directories.mirrors.clone(),
+        cleared: directories.cleared.clone(),
     }
 }
 
