@@ -13,4 +13,5 @@ mod output;
 mod records;
 mod signals;
 mod staging;
+mod staging_page;
 mod work_that_is_lost;

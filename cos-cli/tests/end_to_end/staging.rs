@@ -17,7 +17,7 @@ fn apart(hosts: usize) -> (Fixture, PathBuf) {
     prepared(Fixture::of(hosts))
 }
 
-fn prepared(fixture: Fixture) -> (Fixture, PathBuf) {
+pub(super) fn prepared(fixture: Fixture) -> (Fixture, PathBuf) {
     let fixture = fixture.default_line("mirrored_storage = []");
     let work = fixture.lab.shared_directory("work").unwrap();
     fs::create_dir(work.join("in")).unwrap();
@@ -37,7 +37,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// How often each file went to each host in the latest run.
-fn sent(fixture: &Fixture) -> BTreeMap<(String, String), usize> {
+pub(super) fn sent(fixture: &Fixture) -> BTreeMap<(String, String), usize> {
     let mut sent = BTreeMap::new();
     for event in fixture.latest_run().events() {
         let text = event["text"].as_str().unwrap_or_default();
@@ -51,7 +51,7 @@ fn sent(fixture: &Fixture) -> BTreeMap<(String, String), usize> {
     sent
 }
 
-fn names_in(directory: &Path) -> Vec<String> {
+pub(super) fn names_in(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -319,112 +319,6 @@ fn a_disk_that_is_full_blames_the_host_and_leaves_nothing() {
     let ran = fixture.run_in(&work, &flags).end();
     let ran = ran.printed("5\n").said("1 job was not run");
     ran.said("an input of 2000000 bytes does not fit in the store");
-}
-
-/// The page that tells users of all this. What stands in it is what runs here.
-const PAGE: &str = include_str!("../../../docs/paths-and-staging.md");
-
-/// A command of the page, which has to stand there as it does here.
-fn of_the_page(command: &'static str) -> &'static str {
-    assert!(PAGE.contains(command), "{command} is not on the page");
-    command
-}
-
-fn three_inputs(directory: &Path) -> Vec<String> {
-    fs::create_dir_all(directory.join("in")).unwrap();
-    let name = |lines: usize| {
-        let name = format!("in/{lines}");
-        fs::write(directory.join(&name), "line\n".repeat(lines)).unwrap();
-        name
-    };
-    (1..=3).map(name).collect()
-}
-
-#[test]
-fn the_page_s_first_case_one_home() {
-    let fixture = Fixture::new(|lab| {
-        let home = lab.client_home();
-        ["ws01", "ws02"]
-            .map(|name| lab.host(name).home(&home).start().unwrap())
-            .into()
-    });
-    let project = fixture.lab.client_home().join("project");
-    let inputs = three_inputs(&project);
-    let script = of_the_page("'wc -l < {} > {}.count'").trim_matches('\'');
-    // The flags for labs that share nothing do no harm.
-    for flags in [&[][..], &["--trc", "{}.count"][..]] {
-        let cos = fixture.run_in(&project, flags).args(&[script, ":::"]);
-        cos.args(&inputs).end().exited(0).never_said("scratch");
-        let names = names_in(&project.join("in"));
-        assert_eq!(names, ["1", "1.count", "2", "2.count", "3", "3.count"]);
-        assert!(sent(&fixture).is_empty());
-    }
-    let count = fs::read_to_string(project.join("in/3.count")).unwrap();
-    assert_eq!(count.trim(), "3");
-}
-
-#[test]
-fn the_page_s_second_case_different_mount_points() {
-    let fixture = Fixture::new(|lab| {
-        let top = lab.shared_directory("trees").unwrap();
-        for (name, other) in [("foo", "d1"), ("bar", "d2")] {
-            fs::create_dir(top.join(name)).unwrap();
-            std::os::unix::fs::symlink(top.join(name), top.join(other)).unwrap();
-        }
-        let there = format!("mirrored_storage = ['{0}/d1', '{0}/d2']", top.display());
-        vec![lab.host("ws01").hosts_toml_line(&there).start().unwrap()]
-    });
-    let top = fixture.lab.shared_directory("trees").unwrap();
-    let here = format!("mirrored_storage = ['{0}/foo', '{0}/bar']", top.display());
-    let fixture = fixture.default_line(&here);
-    let project = top.join("foo/project");
-    fs::create_dir(&project).unwrap();
-    three_inputs(&top.join("bar"));
-    let script = of_the_page("'wc -l < {m} > {/}.count'").trim_matches('\'');
-    let inputs = ["1", "2", "3"].map(|name| top.join("bar/in").join(name));
-    let cos = fixture.run_in(&project, &[&format!("{script}; pwd; echo {{m}}"), ":::"]);
-    let ran = cos.args(&inputs).end().exited(0);
-    assert_eq!(names_in(&project), ["1.count", "2.count", "3.count"]);
-    let text = ran.text();
-    assert!(
-        text.contains("/d1/project\n") && text.contains("/d2/in/3\n"),
-        "{text}"
-    );
-}
-
-#[test]
-fn the_page_s_third_case_nothing_is_shared() {
-    let fixture = Fixture::new(|lab| {
-        let tools = lab.shared_directory("tools").unwrap();
-        write_simulator(&tools);
-        ["ws01", "ws02"]
-            .map(|name| lab.host(name).path_prefix(&tools).start().unwrap())
-            .into()
-    });
-    let (fixture, work) = prepared(fixture);
-    fs::write(work.join("model.lib"), "model\n").unwrap();
-    let inputs = three_inputs(&work);
-    let line = of_the_page(
-        "cos run --basefile model.lib --transferfile {} --return {}.out --cleanup 'sim model.lib {} > {}.out' ::: in/*",
-    );
-    let (flags, rest) = line["cos run ".len()..].split_once(" '").unwrap();
-    let (script, _) = rest.split_once("' ").unwrap();
-    let flags: Vec<&str> = flags.split(' ').collect();
-    let cos = fixture.run_in(&work, &flags).args(&[script, ":::"]);
-    cos.args(&inputs).end().exited(0);
-    for (number, input) in (1..).zip(&inputs) {
-        let out = fs::read_to_string(work.join(format!("{input}.out"))).unwrap();
-        assert_eq!(out, format!("model\n{}", "line\n".repeat(number)));
-    }
-}
-
-/// A simulator that says what it was given.
-fn write_simulator(directory: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::create_dir_all(directory).unwrap();
-    let tool = directory.join("sim");
-    fs::write(&tool, "#!/bin/sh\nexec cat -- \"$@\"\n").unwrap();
-    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
