@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::bodies::Slot;
 use super::body::BoxedBody;
 use super::context;
 use super::shared::{Inner, Shared};
@@ -48,8 +49,7 @@ impl Pace {
 /// What one turn needs, taken out of the tables for it.
 struct Taken {
     turn: Turn,
-    body: Option<BoxedBody>,
-    waker: OwnWaker,
+    slot: Box<Slot>,
 }
 
 /// What a look at the OS has shown.
@@ -156,12 +156,12 @@ impl Shared {
             let inner = &mut *self.inner.borrow_mut();
             loop {
                 let turn = inner.threads.next_turn()?;
-                if let (body, Some(waker)) = inner.bodies.take(turn.row) {
+                if let Some(slot) = inner.bodies.take(turn.row) {
                     let other = match inner.wakers.is_empty() {
                         true => None,
                         false => turn.wait.and_then(|wait| inner.wakers.remove(&wait)),
                     };
-                    break (Taken { turn, body, waker }, other);
+                    break (Taken { turn, slot }, other);
                 }
             }
         };
@@ -187,12 +187,12 @@ impl Shared {
         taken: Taken,
         main: Pin<&mut F>,
     ) -> Poll<std::thread::Result<F::Output>> {
-        let Taken { turn, waker, .. } = taken;
-        let polled = self.poll(turn, &waker, |context| {
+        let Taken { turn, slot } = taken;
+        let polled = self.poll(turn, &slot.waker, |context| {
             std::panic::catch_unwind(AssertUnwindSafe(|| main.poll(context)))
         });
         let inner = &mut *self.inner.borrow_mut();
-        inner.bodies.put(turn.row, None, waker);
+        inner.bodies.put(turn.row, slot);
         inner.turn_over(turn);
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
@@ -202,24 +202,28 @@ impl Shared {
     }
 
     fn child_turn(&self, taken: Taken) {
-        let Taken { turn, body, waker } = taken;
+        let Taken { turn, mut slot } = taken;
         let Turn { tid, row, .. } = turn;
-        let Some(mut body) = body else { return };
-        let polled = self.poll(turn, &waker, |context| {
+        let Slot { body, waker } = &mut *slot;
+        let Some(body) = body else {
+            self.inner.borrow_mut().bodies.put(row, slot);
+            return;
+        };
+        let polled = self.poll(turn, waker, |context| {
             panics::catch(|| body.as_mut().poll(context))
         });
-        let ending = match polled {
-            Ok(Poll::Pending) => {
-                let inner = &mut *self.inner.borrow_mut();
-                if inner.threads.is_live_in(tid, row) {
-                    inner.bodies.put(row, Some(body), waker);
-                    inner.turn_over(turn);
-                    return;
-                }
-                // It was cancelled in its own turn.
-                Ending::Value(body)
+        if let Ok(Poll::Pending) = polled {
+            let inner = &mut *self.inner.borrow_mut();
+            if inner.threads.is_live_in(tid, row) {
+                inner.bodies.put(row, slot);
+                inner.turn_over(turn);
+                return;
             }
-            Ok(Poll::Ready(Ok(()))) => Ending::Value(body),
+        }
+        let Some(body) = slot.body.take() else { return };
+        let ending = match polled {
+            // It was cancelled in its own turn, or has ended.
+            Ok(Poll::Pending | Poll::Ready(Ok(()))) => Ending::Value(body),
             Ok(Poll::Ready(Err(error))) => {
                 self.drop_body(body);
                 Ending::Error(error)
@@ -239,7 +243,7 @@ impl Shared {
         {
             let inner = &mut *self.inner.borrow_mut();
             if inner.threads.is_live_in(tid, row) {
-                inner.bodies.put(row, None, waker);
+                inner.bodies.put(row, slot);
             }
         }
         self.finish(tid, ending);

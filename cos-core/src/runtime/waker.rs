@@ -96,15 +96,15 @@ impl OwnWaker {
         Self { shared, waker }
     }
 
-    /// The same waker for another microthread of the same row, if nobody else holds it.
-    pub(super) fn reuse(self, tid: Tid) -> Option<Self> {
+    /// Makes it the waker of another microthread of the same row, if nobody else holds it. Returns whether it is.
+    pub(super) fn reuse(&self, tid: Tid) -> bool {
         // One reference here, one in the waker.
         let is_alone = Arc::strong_count(&self.shared) == 2;
-        is_alone.then(|| {
+        if is_alone {
             self.shared.tid.store(tid.0, Ordering::Relaxed);
             self.shared.notified.store(false, Ordering::Relaxed);
-            self
-        })
+        }
+        is_alone
     }
 
     pub(super) fn waker(&self) -> &Waker {
