@@ -25,11 +25,6 @@ use thiserror::Error;
 pub use codec::{Codec, Decoder, Encoder, TaskArgument, TaskValue, Undecodable, argument, value};
 pub(crate) use invocation::{CallResult, invoke};
 pub(crate) use typed::TypedCall;
-#[cfg_attr(
-    not(test),
-    allow(unused_imports, reason = "what runs a job in a microthread comes next")
-)]
-pub(crate) use typed::run_here;
 #[doc(hidden)]
 pub use typed::{Arguments, Called, Task, job};
 

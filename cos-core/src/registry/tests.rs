@@ -98,7 +98,13 @@ fn outsourced<T>(job: Job<T>) -> Result<T, TaskError> {
 
 fn here<T>(job: Job<T>) -> Result<T, TaskError> {
     match job.payload {
-        Payload::Call(call) => now(run_here(call, Tid(4))),
+        Payload::Call(call) => {
+            let label = TaskLabel::local(call.name(), Tid(4));
+            match call.call(label) {
+                Called::Done(result) => result,
+                Called::Future(future) => now(future),
+            }
+        }
         _ => panic!("no call"),
     }
 }

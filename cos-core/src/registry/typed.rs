@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use super::codec::{Codec, Decoder, Encoder, Undecodable};
-use crate::ids::Tid;
 use crate::job::{
     Call, CallFailure, CommandOutput, Job, Outcome, Payload, TaskAt, TaskEnd, TaskError, TaskLabel,
     of_other_kind,
@@ -79,19 +78,6 @@ pub fn job<T: Task>(arguments: T::Arguments) -> Job<T::Value> {
         task: PhantomData,
     };
     Job::new(Payload::Call(Box::new(call)), finish::<T>)
-}
-
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "what runs a job in a microthread comes next")
-)]
-/// Runs a call as the microthread `tid` of this process.
-pub(crate) async fn run_here<T>(call: Box<dyn TypedCall<T>>, tid: Tid) -> Result<T, TaskError> {
-    let label = TaskLabel::local(call.name(), tid);
-    match call.call(label) {
-        Called::Done(result) => result,
-        Called::Future(future) => future.await,
-    }
 }
 
 struct Invocation<T: Task> {

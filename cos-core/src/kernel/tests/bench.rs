@@ -27,7 +27,7 @@ pub(super) struct Bench {
     pub(super) delivered: Vec<(AttemptId, Bytes)>,
     /// The class of the tasks that are submitted next.
     pub(super) class: u32,
-    work: Arc<Work>,
+    pub(super) work: Arc<Work>,
     next_index: u64,
 }
 

@@ -3,6 +3,7 @@
 mod basics;
 mod bench;
 mod blame;
+mod calls;
 mod connection;
 mod deadlines;
 mod licences;
