@@ -1,6 +1,26 @@
 //! Kernel, runtime, dispatch, virtual machines, wire protocol and worker of COS, a cooperative multitasking OS
 //! with task outsourcing.
 //!
+//! Functions become tasks, which run as microthreads here or in slots elsewhere:
+//!
+//! ```
+//! use cos_core as cos;
+//! use cos::vm::local::LocalVm;
+//!
+//! #[cos::task]
+//! fn double(x: u64) -> u64 {
+//!     2 * x
+//! }
+//!
+//! #[cos::main]
+//! async fn main() -> cos::Result<()> {
+//!     cos::set_vm(LocalVm::in_process(2))?; // in a lab: cos_ssh_vm::SshVm::discover().await?
+//!     let results = cos::dispatch((0..100).map(double::job)).collect().await?;
+//!     assert_eq!(results[99], 198);
+//!     Ok(())
+//! }
+//! ```
+//!
 //! A program gives an [`Os`] a machine and runs a future on it. In there [`dispatch()`] takes jobs from an iterator as slots
 //! free up, and gives their results in the order of the jobs or as they come.
 //!
@@ -34,6 +54,8 @@
 //! | run many commands and take their results | [`dispatch()`], [`dispatch_stream`], [`job`] |
 //! | watch everything that happens | [`event`], [`Os::observe`] |
 //! | use this machine, or write a way to reach others | [`vm::local`], [`vm::agent`] and its [`launcher`](vm::agent::launcher) |
+//! | make a function a task, a program an OS | [`macro@task`], [`macro@main`] |
+//! | try tasks without hosts | [`LocalVm::in_process`](vm::local::LocalVm::in_process) |
 //! | make a program a worker | [`worker::init`] |
 //! | understand who decides what | [`kernel`]: pure, no clock, no sockets; [`runtime`]: the only place where it meets the world |
 //! | understand what goes over a channel | [`wire`] |

@@ -1,7 +1,7 @@
 //! The typed tasks of this program: found by name, called with encoded arguments.
 //!
 //! `#[cos::task]` puts a `Handler` for each task into a table that the linker collects, whatever crate of the program
-//! it is in. A client and its workers are the same program, so both have the same table: a [`Call`] names the task, and the
+//! it is in. A client and its workers are the same program, so both have the same table: a [`Call`](crate::job::Call) names the task, and the
 //! fingerprint of its signature shows when they are different builds after all.
 //!
 //! ```text
