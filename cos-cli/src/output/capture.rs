@@ -49,6 +49,12 @@ impl Capture {
         }
     }
 
+    /// Whether the job has written anything.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        self.stdout.seen > 0 || self.stderr.seen > 0
+    }
+
     pub(super) fn stream_mut(&mut self, stream: Stream) -> &mut CapturedStream {
         match stream {
             Stream::Stdout => &mut self.stdout,

@@ -100,13 +100,14 @@ impl Display {
         &self.view
     }
 
-    /// Something has happened.
-    pub fn event(&mut self, stamped: &Stamped, labels: &dyn JobLabels) {
+    /// Something has happened. True when that was worth a word.
+    pub fn event(&mut self, stamped: &Stamped, labels: &dyn JobLabels) -> bool {
         self.now = self.now.max(stamped.at);
         let mut statements = self.reporter.report(stamped, &self.view, labels);
         self.view.note(stamped, labels);
         statements.extend(self.reporter.catch_up(&self.view, self.now));
         self.say(&statements);
+        !statements.is_empty()
     }
 
     /// Time has passed. Ten times a second is enough and not too much.

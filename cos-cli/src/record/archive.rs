@@ -81,7 +81,7 @@ impl OutputArchive {
         capture: &Capture,
     ) -> Result<(), RecordError> {
         let (stdout, stderr) = (&capture.stdout, &capture.stderr);
-        if stdout.seen == 0 && stderr.seen == 0 {
+        if !capture.has_any() {
             return Ok(());
         }
         let head = Head {

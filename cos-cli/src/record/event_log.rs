@@ -82,13 +82,22 @@ impl EventLog {
         AppendFile::create(path).map(Self)
     }
 
-    /// Writes a line made by [`event_line`].
+    /// Takes a line made by [`event_line`], to be written by the next [`flush`](Self::flush) at the latest.
     ///
     /// # Errors
     ///
-    /// When it cannot be written; the file is then as it was before.
+    /// As [`flush`](Self::flush).
     pub fn write(&mut self, line: &str) -> Result<(), RecordError> {
-        self.0.append(&[line.as_bytes()])
+        self.0.push(&[line.as_bytes()])
+    }
+
+    /// Writes the lines that were taken.
+    ///
+    /// # Errors
+    ///
+    /// When not all of them can be written; the file then ends with a whole line.
+    pub fn flush(&mut self) -> Result<(), RecordError> {
+        self.0.flush()
     }
 }
 

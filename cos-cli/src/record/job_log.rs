@@ -83,7 +83,8 @@ impl JobLog {
     /// When it cannot be written.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
         let mut file = AppendFile::create(path)?;
-        file.append(&[HEADER])?;
+        file.push(&[HEADER])?;
+        file.flush()?;
         Ok(Self(file))
     }
 
@@ -99,7 +100,8 @@ impl JobLog {
         };
         let mut file = AppendFile::open(Path::new(path), keep)?;
         if file.end() == 0 {
-            file.append(&[HEADER])?;
+            file.push(&[HEADER])?;
+            file.flush()?;
         }
         Ok(Self(file))
     }
@@ -110,11 +112,11 @@ impl JobLog {
         self.0.path()
     }
 
-    /// Writes a job's line.
+    /// Takes a job's line, to be written by the next [`flush`](Self::flush) at the latest.
     ///
     /// # Errors
     ///
-    /// When it cannot be written; the file is then as it was before.
+    /// As [`flush`](Self::flush).
     pub fn write(&mut self, entry: &JobLogEntry<'_>) -> Result<(), RecordError> {
         let started = entry
             .started
@@ -138,6 +140,15 @@ impl JobLog {
             .iter()
             .map(|&byte| if byte == b'\n' { 0 } else { byte })
             .collect();
-        self.0.append(&[numbers.as_bytes(), &command, b"\n"])
+        self.0.push(&[numbers.as_bytes(), &command, b"\n"])
+    }
+
+    /// Writes the lines that were taken.
+    ///
+    /// # Errors
+    ///
+    /// When not all of them can be written; the file then ends with a whole line.
+    pub fn flush(&mut self) -> Result<(), RecordError> {
+        self.0.flush()
     }
 }

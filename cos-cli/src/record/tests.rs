@@ -114,6 +114,7 @@ fn the_joblog_is_gnus_byte_by_byte() {
     let mut log = JobLog::create(&path).expect("created");
     let ok = JobStatus { exit: 0, signal: 0 };
     log.write(&entry(7, ok, b"echo a\nb\t\xff"))
+        .and_then(|()| log.flush())
         .expect("written");
     assert_eq!(
         std::fs::read(&path)
@@ -165,12 +166,14 @@ fn an_existing_joblog_is_emptied_or_with_a_plus_continued() {
     };
     for _ in 0..2 {
         let mut log = JobLog::open(path.as_os_str()).expect("opened");
-        log.write(&entry(1, ok, b"true")).expect("written");
+        log.write(&entry(1, ok, b"true")).expect("taken");
+        log.flush().expect("written");
         assert_eq!(lines(), 2);
     }
     let plus = format!("+{}", path.display());
     let mut log = JobLog::open(plus.as_ref()).expect("opened");
-    log.write(&entry(2, ok, b"true")).expect("written");
+    log.write(&entry(2, ok, b"true")).expect("taken");
+    log.flush().expect("written");
     assert_eq!(lines(), 3);
     assert_eq!(log.path(), path);
 }
@@ -198,8 +201,9 @@ fn the_installed_gnu_parallel_writes_the_same_joblog_and_reads_ours() {
             received: 2,
             ..entry(sequence, status, command.as_bytes())
         };
-        log.write(&entry).expect("written");
+        log.write(&entry).expect("taken");
     }
+    log.flush().expect("written");
     let without_times = |path: &Path| -> Vec<Vec<String>> {
         let text = std::fs::read_to_string(path).expect("readable");
         text.lines()
@@ -344,7 +348,8 @@ fn a_full_disk_is_never_silent() {
     let mut archive = OutputArchive::create(full).expect("created");
     assert!(archive.append(1, 1, "ws03", capture).is_err());
     let mut events = EventLog::create(full).expect("created");
-    let error = events.write("{}\n").expect_err("the disk is full");
+    events.write("{}\n").expect("taken");
+    let error = events.flush().expect_err("the disk is full");
     assert_eq!(error.hint(), Some("make room there"));
     let results = Results::new("/proc/no/results".as_ref(), &[]).expect("a directory");
     assert!(results.write(1, &["a"], capture).is_err());

@@ -21,8 +21,10 @@ mod tally;
 mod terminal;
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -163,8 +165,21 @@ async fn execute(arguments: &RunArguments, mut plan: Plan) -> Result<u8, Failure
     }
     let tally = conduct.tally();
     let total = conduct.total();
+    // What events leave to be recorded is written before the display draws, which the program lets it do, and whenever
+    // there are no more of them.
+    let mut program = pin!(conduct.run());
+    let program = poll_fn(|context| {
+        sinks.borrow_mut().flush();
+        program.as_mut().poll(context)
+    });
+    let mut running = pin!(os.run(program));
+    let running = poll_fn(|context| {
+        let polled = running.as_mut().poll(context);
+        sinks.borrow_mut().flush();
+        polled
+    });
     let finished = tokio::select! {
-        verdict = os.run(conduct.run()) => Some(verdict.map_err(|error| {
+        verdict = running => Some(verdict.map_err(|error| {
             Failure::internal(Message::error("cannot start the run").cause(error))
         })?),
         () = left(demands.clone()) => None,

@@ -17,7 +17,7 @@ use super::failures::Failures;
 use super::jobs::JobRecords;
 use super::tally::Stop;
 use crate::message::Message;
-use crate::output::{JsonlSink, OutputError, OutputRouter, OutputSink};
+use crate::output::{Capture, JsonlSink, OutputError, OutputRouter, OutputSink};
 use crate::progress::Display;
 use crate::record::{
     EventLog, EventNames, JobLog, JobLogEntry, JobStatus, OutputArchive, RecordError, Results,
@@ -30,6 +30,15 @@ pub(super) struct Records {
     pub(super) events: EventLog,
     pub(super) archive: OutputArchive,
     pub(super) results: Option<Results>,
+}
+
+impl Records {
+    /// Writes what they have taken; what cannot be written to one keeps nothing from the others.
+    fn flush(&mut self) -> Result<(), RecordError> {
+        let logs = self.job_logs.iter_mut().map(JobLog::flush);
+        let logs: Result<(), RecordError> = logs.fold(Ok(()), Result::and);
+        logs.and(self.events.flush())
+    }
 }
 
 /// Where the jobs' output goes.
@@ -83,10 +92,24 @@ impl Sinks {
     }
 
     /// Something has happened.
+    ///
+    /// What nobody is told or shown yet, as that a job has ended well and silently, is recorded by the next
+    /// [`flush`](Self::flush).
     pub(super) fn event(&mut self, stamped: &Stamped) {
-        self.display.borrow_mut().event(stamped, &self.jobs);
-        if let Err(trouble) = self.record(stamped) {
+        let was_said = self.display.borrow_mut().event(stamped, &self.jobs);
+        let recorded = self.record(stamped);
+        if was_said {
+            self.flush();
+        }
+        if let Err(trouble) = recorded {
             self.fail(trouble);
+        }
+    }
+
+    /// Writes what is to be recorded. To be called whenever there is nothing more to be shown for now.
+    pub(super) fn flush(&mut self) {
+        if let Err(error) = self.records.flush() {
+            self.fail(error.into());
         }
     }
 
@@ -134,6 +157,10 @@ impl Sinks {
             } => {
                 let sequence = index + 1;
                 let ended = self.ended(*task, sequence, *host, *tries, outcome);
+                if self.router.capture(sequence).is_some_and(Capture::has_any) {
+                    // On record before it is shown.
+                    self.flush();
+                }
                 // With `--format jsonl`, a job's output stands before its end.
                 let shown = self.router.end(sequence);
                 let logged = self.log_event(stamped);
@@ -227,6 +254,7 @@ impl Sinks {
 
     /// Brings out what is still held back at the end of the run.
     pub(super) fn finish(&mut self) {
+        self.flush();
         if let Err(error) = self.router.finish() {
             self.fail(error.into());
         }
