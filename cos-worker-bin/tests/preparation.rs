@@ -348,8 +348,11 @@ fn only_what_agents_have_left_is_swept() {
 #[test]
 fn a_process_of_a_living_agent_is_not_swept() {
     let mut one = Host::ready();
-    let attempt = one.shell("setsid sleep 1000 & echo ready; sleep 1000");
-    one.wait_for_output(attempt, "ready");
+    // Each says what it is when it is that for good.
+    let wait = "echo ready; read line <&3";
+    let both = format!("mkfifo fifo; exec 3<>fifo; setsid sh -c '{wait}' & {wait}");
+    let attempt = one.shell(both);
+    one.wait_for_output(attempt, "ready\nready");
     let before = one.processes();
     let mut two = Host::ready();
     assert_eq!(two.run("echo two").1, b"two\n");

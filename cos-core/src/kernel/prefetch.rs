@@ -3,8 +3,8 @@
 //!
 //! A host's queue is empty until its tasks have proven short against its round trip: when their running mean `m`
 //! is above 20 round trips `r`, waiting costs a slot less than 5 percent and a queue would only harm stragglers. Below that, each
-//! slot has `ceil(2 r / m)` attempts behind the running one (1 to 64): what the slot can run while a result travels to the client and the
-//! next attempt travels back, twice.
+//! slot has `ceil((2 r + g) / m)` attempts behind the running one (1 to 64): what the slot can run while a result travels to the client and the
+//! next attempt travels back, twice, and while results are gathered on their way, `g` in all.
 
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ use crate::vm::VmCommand;
 const SAMPLES: u32 = 4;
 /// A mean above this many round trips makes a queue pointless.
 const LONG: f64 = 20.0;
+/// How long results may be gathered on their way, so that many cost no more than one (5 ms): an agent looks away for two
+/// milliseconds at a time, and a busy client is as late.
+const GATHERING: f64 = 0.005;
 /// The weight of the newest task in the running mean: the last dozen or so tasks decide.
 const WEIGHT: f64 = 0.125;
 
@@ -59,7 +62,8 @@ impl Pace {
             return 0;
         }
         // A mean of zero gives infinity, and the cast saturates.
-        ((2.0 * round_trip / self.mean).ceil() as u32).clamp(1, most.max(1))
+        let needed = (2.0 * round_trip + GATHERING) / self.mean;
+        (needed.ceil() as u32).clamp(1, most.max(1))
     }
 }
 
@@ -234,7 +238,8 @@ mod tests {
         assert_eq!(after(ms(1), ms(1), SAMPLES - 1), 0, "too early to say");
         assert_eq!(after(ms(1), ms(21), 50), 0);
         assert_eq!(after(ms(1), ms(19), 50), 1);
-        assert_eq!(after(ms(10), ms(1), 50), 20);
+        assert_eq!(after(ms(1), ms(2), 50), 4);
+        assert_eq!(after(ms(10), ms(1), 50), 25);
         assert_eq!(after(ms(300), ms(1), 50), 64);
         assert_eq!(after(ms(1), Duration::ZERO, 50), 64);
         assert_eq!(

@@ -110,7 +110,7 @@ fn short_tasks_wait_on_the_host_and_long_ones_do_not() {
         let at = bench.start();
         bench.run(at, Exit::Code(0), millis(1));
     }
-    assert_eq!(bench.starts().len(), 1 + 2, "one runs, two wait");
+    assert_eq!(bench.starts().len(), 1 + 7, "one runs, seven wait");
     assert_eq!(bench.kernel.wanting(), 0);
 
     let mut bench = Bench::new(&[1]);

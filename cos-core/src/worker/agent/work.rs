@@ -41,7 +41,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Starts what fits, and lets short calls lie in slots before their turn.
+    /// Starts what fits, and lets what is short lie in slots before its turn.
     pub(super) fn start_what_fits(&mut self, session: &mut Session) {
         while let Some((slot, waiting)) = self.attempts.start_next() {
             let attempt = waiting.attempt;
@@ -55,16 +55,20 @@ impl Work {
             }
         }
         while let Some((slot, waiting)) = self.attempts.send_ahead() {
-            if let (Some(process), Some(call)) = (
-                self.slots.serving(slot, SlotKind::Call),
-                waiting.work.call(),
-            ) && push_call(process, waiting, call).is_err()
-            {
+            let Some(process) = self.slots.serving(slot, waiting.kind()) else {
+                continue;
+            };
+            let pushed = match &*waiting.work {
+                job::Work::Call(call) => push_call(process, waiting, call),
+                // One that has a directory of its own is not sent ahead.
+                job::Work::Command(job) => push_command(process, waiting, job, None, false),
+            };
+            if pushed.is_err() {
                 process.kill();
             }
         }
-        for (slot, attempt) in self.attempts.ask_back() {
-            self.tell_slot(slot, SlotKind::Call, &ToSlot::Recall { attempt });
+        for (_, attempt) in self.attempts.ask_back() {
+            self.ask_back(attempt);
         }
     }
 
@@ -82,7 +86,7 @@ impl Work {
         process.progress.begin(waiting.attempt);
         let pushed = match &*waiting.work {
             job::Work::Call(call) => push_call(process, &waiting, call),
-            job::Work::Command(_) => push_command(process, waiting, directory, is_staged),
+            job::Work::Command(job) => push_command(process, &waiting, job, directory, is_staged),
         };
         pushed.map_err(failed)
     }
@@ -111,8 +115,8 @@ impl Work {
                 self.staging.forget(attempt);
                 true
             }
-            Found::InSlot(slot) => {
-                self.tell_slot(slot, SlotKind::Call, &ToSlot::Recall { attempt });
+            Found::InSlot(_) => {
+                self.ask_back(attempt);
                 false
             }
             Found::Nowhere => self.withdraw_gathering(attempt),
@@ -179,6 +183,13 @@ impl Work {
         }
     }
 
+    /// Asks a slot to give back an attempt that lies there.
+    fn ask_back(&mut self, attempt: AttemptId) {
+        if let Some((slot, kind)) = self.attempts.slot_of(attempt) {
+            self.tell_slot(slot, kind, &ToSlot::Recall { attempt });
+        }
+    }
+
     /// Tells a slot something, if it has a process.
     fn tell_slot(&mut self, slot: SlotId, kind: SlotKind, message: &ToSlot) {
         if let Some(process) = self.slots.serving(slot, kind)
@@ -205,8 +216,8 @@ impl Work {
                 return;
             }
             self.look = None;
-            for (slot, attempt) in self.attempts.ask_back_stuck() {
-                self.tell_slot(slot, SlotKind::Call, &ToSlot::Recall { attempt });
+            for (_, attempt) in self.attempts.ask_back_stuck() {
+                self.ask_back(attempt);
             }
         }
     }
@@ -257,6 +268,7 @@ impl Work {
             }
             FromSlot::Returned { attempt } => {
                 if self.attempts.returned(slot, attempt) == Returned::ToClient {
+                    self.staging.forget(attempt);
                     session.say(FromAgent::Returned { attempt }, &[]);
                 }
             }
@@ -280,7 +292,12 @@ impl Work {
             AttemptResult::Call { report, .. } => Some(report),
             _ => None,
         };
-        let after = self.attempts.end(attempt, report.map(|it| it.elapsed));
+        let elapsed = match &result {
+            AttemptResult::Call { report, .. } => Some(report.elapsed),
+            AttemptResult::Command(end) => Some(end.elapsed),
+            _ => None,
+        };
+        let after = self.attempts.end(attempt, elapsed);
         if after == AfterEnd::Unknown {
             return;
         }
@@ -323,27 +340,18 @@ fn push_call(
 
 fn push_command(
     process: &mut SlotProcess,
-    waiting: Waiting,
+    waiting: &Waiting,
+    job: &CommandJob,
     directory: Option<ByteBuf>,
     is_staged: bool,
 ) -> std::io::Result<()> {
-    let Waiting {
-        attempt,
-        try_number,
-        amounts,
-        work,
-        ..
-    } = waiting;
-    let job::Work::Command(job) = *work else {
-        return Ok(());
-    };
     let order = Order {
-        attempt,
-        try_number,
-        cores: amounts.cores,
+        attempt: waiting.attempt,
+        try_number: waiting.try_number,
+        cores: waiting.amounts.cores,
         directory,
         is_staged,
-        job: Box::new(job),
+        job: Box::new(job.clone()),
     };
     process.push(&ToSlot::Run(Box::new(order)), &[])
 }

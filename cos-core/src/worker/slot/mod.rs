@@ -1,5 +1,15 @@
 //! A slot: a small process that runs one command at a time.
 //!
+//! The agent may hand it the next ones while one runs. Each begins when the agent has been written that the one before it
+//! has ended: however this process may end, the agent knows which one it ran.
+//!
+//! ```text
+//!  Idle ----> Beginning ----> Running
+//!   ^             ^              |
+//!   `-------------+--------------'
+//!     none waits   one waits
+//! ```
+//!
 //! It is single-threaded and waits in one `poll` for its agent, for the end of a child and for the command's output.
 //! It is a child subreaper, so that whatever a command leaves behind becomes its own child.
 
@@ -13,10 +23,11 @@ pub(super) mod protocol;
 pub(super) mod running;
 mod spawning;
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGCHLD;
@@ -24,12 +35,17 @@ use signal_hook::consts::SIGCHLD;
 use super::calls::reap_all;
 use super::containment::{self, Scope};
 use super::role::{complain, name_process};
+use crate::ids::AttemptId;
+use crate::job::AttemptResult;
 use beginning::begin;
 use channel::{AgentGone, Channel};
 use memory::OutOfMemoryKills;
-use protocol::ToSlot;
+use protocol::{FromSlot, Order, ToSlot};
 use running::{KILL_LIMIT, Running, Step};
 use spawning::Commands;
+
+/// How many orders may wait (256): more than an agent hands over.
+const MOST_ORDERS: usize = 256;
 
 /// Runs a slot until its agent closes the socket that is its standard input.
 pub(super) fn run() -> i32 {
@@ -53,9 +69,19 @@ struct Slot {
     children: UnixStream,
     /// How commands are started, once the agent has said what they are to see.
     commands: Option<Commands>,
-    running: Option<Box<Running>>,
+    /// Commands to be run after the present one, in this order.
+    orders: VecDeque<Box<Order>>,
+    state: State,
     memory: OutOfMemoryKills,
     buffer: Box<[u8]>,
+}
+
+/// What a slot is at.
+enum State {
+    Idle,
+    /// It begins a command as soon as everything before that is written. It cannot be given back: for the agent, it runs.
+    Beginning(Box<Order>),
+    Running(Box<Running>),
 }
 
 /// What `poll` found.
@@ -76,7 +102,8 @@ impl Slot {
             channel: Channel::new(socket)?,
             children,
             commands: None,
-            running: None,
+            orders: VecDeque::new(),
+            state: State::Idle,
             memory: OutOfMemoryKills::of_this_group(),
             buffer: vec![0; crate::wire::frame::CHUNK].into_boxed_slice(),
         })
@@ -90,7 +117,7 @@ impl Slot {
         }
     }
 
-    /// Waits for something to happen, acts on it, and writes at most once.
+    /// Waits for something to happen, acts on it, and writes.
     fn turn(&mut self) -> Result<(), AgentGone> {
         let found = self.wait()?;
         if found.agent {
@@ -103,8 +130,7 @@ impl Slot {
             let mut bytes = [0; 64];
             while matches!(self.children.read(&mut bytes), Ok(64)) {}
         }
-        let mut hold = None;
-        if let Some(running) = &mut self.running {
+        if let State::Running(running) = &mut self.state {
             if found.children {
                 running.reap();
             }
@@ -114,17 +140,46 @@ impl Slot {
                 }
             }
             match running.step(&mut self.buffer, &mut self.channel, &self.memory)? {
-                Step::Continue => hold = running.flush_at(self.channel.unwritten()),
-                Step::Ended => self.running = None,
+                Step::Continue => {
+                    let hold = running.flush_at(self.channel.unwritten());
+                    if hold.is_some_and(|until| until > Instant::now()) {
+                        return Ok(());
+                    }
+                    running.flushed();
+                }
+                Step::Ended => self.state = State::Idle,
             }
         }
-        if hold.is_some_and(|until| until > Instant::now()) {
-            return Ok(());
+        self.take_next();
+        self.channel.flush()?;
+        self.begin()
+    }
+
+    /// Takes up the next order, if none is being carried out.
+    fn take_next(&mut self) {
+        if let State::Idle = self.state
+            && let Some(order) = self.orders.pop_front()
+        {
+            self.state = State::Beginning(order);
         }
-        if let Some(running) = &mut self.running {
-            running.flushed();
+    }
+
+    /// Starts what is to begin, once everything before it is written.
+    fn begin(&mut self) -> Result<(), AgentGone> {
+        while self.channel.unwritten() == 0
+            && let State::Beginning(order) = &self.state
+        {
+            // An agent that has not said what commands are to see is broken.
+            let commands = self.commands.as_mut().ok_or(AgentGone)?;
+            let kills = self.memory.count();
+            self.state = match Running::start(order, commands, kills, &mut self.channel)? {
+                Some(running) => State::Running(Box::new(running)),
+                None => State::Idle,
+            };
+            self.take_next();
+            self.channel.flush()?;
         }
-        self.channel.flush()
+        Ok(())
     }
 
     fn wait(&mut self) -> Result<Found, AgentGone> {
@@ -132,7 +187,7 @@ impl Slot {
         let mut outputs: [Option<BorrowedFd<'_>>; 2] = [None, None];
         let mut until = None;
         let unwritten = self.channel.unwritten();
-        if let Some(running) = &self.running {
+        if let State::Running(running) = &self.state {
             outputs = running.wanted_outputs(unwritten);
             until = running.wake_at(unwritten);
         }
@@ -188,21 +243,20 @@ impl Slot {
                 self.commands = Some(Commands::new(configuration).map_err(|_| AgentGone)?);
             }
             ToSlot::Run(order) => {
-                // An agent that starts two commands at once is broken.
-                let (Some(commands), None) = (&mut self.commands, &self.running) else {
+                if self.orders.len() >= MOST_ORDERS {
                     return Err(AgentGone);
-                };
-                let kills = self.memory.count();
-                self.running =
-                    Running::start(&order, commands, kills, &mut self.channel)?.map(Box::new);
+                }
+                self.orders.push_back(order);
+                self.take_next();
             }
-            ToSlot::Stop { attempt, grace } => {
-                if let Some(running) = &mut self.running {
-                    running.stop(attempt, grace);
+            ToSlot::Recall { attempt } => {
+                if self.forget(attempt) {
+                    return running::push(&mut self.channel, &FromSlot::Returned { attempt }, &[]);
                 }
             }
+            ToSlot::Stop { attempt, grace } => self.stop(attempt, grace)?,
             ToSlot::Credit { attempt, bytes } => {
-                if let Some(running) = &mut self.running {
+                if let State::Running(running) = &mut self.state {
                     running.grant(attempt, bytes);
                 }
             }
@@ -210,12 +264,31 @@ impl Slot {
             ToSlot::Call(_)
             | ToSlot::Arguments { .. }
             | ToSlot::Resume { .. }
-            | ToSlot::Tell { .. }
-            | ToSlot::Recall { .. } => {
-                return Err(AgentGone);
-            }
+            | ToSlot::Tell { .. } => return Err(AgentGone),
         }
         Ok(())
+    }
+
+    fn stop(&mut self, attempt: AttemptId, grace: Duration) -> Result<(), AgentGone> {
+        if let State::Running(running) = &mut self.state {
+            running.stop(attempt, grace);
+        }
+        let begins = matches!(&self.state, State::Beginning(order) if order.attempt == attempt);
+        if begins {
+            self.state = State::Idle;
+        }
+        if begins || self.forget(attempt) {
+            let result = AttemptResult::Stopped(None);
+            running::push(&mut self.channel, &FromSlot::Ended { attempt, result }, &[])?;
+            self.take_next();
+        }
+        Ok(())
+    }
+
+    /// Drops an order that waits. False when there is none of this attempt.
+    fn forget(&mut self, attempt: AttemptId) -> bool {
+        let at = self.orders.iter().position(|it| it.attempt == attempt);
+        at.and_then(|at| self.orders.remove(at)).is_some()
     }
 }
 

@@ -14,14 +14,16 @@ use crate::job::{AttemptResult, CommandJob, Stream};
 pub(in crate::worker) enum ToSlot {
     /// The first message.
     Configure(Box<Configuration>),
-    /// Run this now; the slot is idle.
+    /// Run this when those before it have ended.
     Run(Box<Order>),
-    /// Stop it: TERM to its process group, KILL to its tree after `grace`.
+    /// Stop it, begun or not: TERM to its process group, KILL to its tree after `grace`.
     Stop { attempt: AttemptId, grace: Duration },
     /// So many more bytes of its output may be sent.
     Credit { attempt: AttemptId, bytes: u64 },
+    /// Give this back if it has not begun: answered by [`FromSlot::Returned`], or else not at all.
+    Recall { attempt: AttemptId },
     /// Make this call when those before it have ended; the payload is the beginning of its arguments. For call slots, as
-    /// all that follows.
+    /// what follows.
     Call(Box<CallOrder>),
     /// The payload is the next part of a call's arguments.
     Arguments { attempt: AttemptId },
@@ -29,8 +31,6 @@ pub(in crate::worker) enum ToSlot {
     Resume { attempt: AttemptId },
     /// The client's runtime tells a call the payload.
     Tell { attempt: AttemptId },
-    /// Give a call back if it has not begun: answered by [`FromSlot::Returned`], or else not at all.
-    Recall { attempt: AttemptId },
 }
 
 /// A call for a slot.
@@ -85,7 +85,7 @@ pub(in crate::worker) struct StorageEntry {
 pub(in crate::worker) enum FromSlot {
     /// The payload was written by the command.
     Output { attempt: AttemptId, stream: Stream },
-    /// It has ended, and the slot is idle.
+    /// It has ended. The next that the slot was handed, if there is one, begins at once.
     Ended {
         attempt: AttemptId,
         result: AttemptResult,
@@ -100,7 +100,7 @@ pub(in crate::worker) enum FromSlot {
     Told { attempt: AttemptId },
     /// So many more bytes of a call's arguments may be sent.
     ArgumentsWanted { attempt: AttemptId, bytes: u64 },
-    /// A call that had not begun was given back.
+    /// What had not begun was given back.
     Returned { attempt: AttemptId },
     /// This process ends itself: whatever it was handed and has not begun will not begin here.
     Leaving,

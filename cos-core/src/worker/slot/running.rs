@@ -386,6 +386,10 @@ fn report_unstarted(
 }
 
 /// A message that does not fit into a frame cannot be: payloads are chunks, and causes are short.
-fn push(channel: &mut Channel, message: &FromSlot, payload: &[u8]) -> Result<(), AgentGone> {
+pub(super) fn push(
+    channel: &mut Channel,
+    message: &FromSlot,
+    payload: &[u8],
+) -> Result<(), AgentGone> {
     channel.push(message, payload).map_err(|_| AgentGone)
 }

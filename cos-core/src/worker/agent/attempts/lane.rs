@@ -1,23 +1,26 @@
-//! What one slot has been handed: the attempt that runs, and calls that lie in its socket before their turn.
+//! What one slot has been handed: the attempt that runs, and others that lie in its socket before their turn.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Waiting;
 use crate::ids::AttemptId;
-use crate::job::{Amounts, Work};
+use crate::job::{Amounts, CommandJob, JobDirectory, LinePart, Program, Work};
 
 /// How much work may lie in a slot before its turn (5 ms): a hundred times what a message to the slot takes, and too
 /// little to be missed elsewhere.
 const AHEAD: Duration = Duration::from_millis(5);
 
-/// How many calls may at most.
-const AHEAD_CALLS: usize = 64;
+/// How many attempts may at most.
+const AHEAD_ATTEMPTS: usize = 64;
 
-/// Longer arguments are not sent ahead (4 KiB): they would fill the socket.
-const AHEAD_ARGUMENTS: usize = 4 * 1024;
+/// Longer arguments and command lines are not sent ahead (4 KiB): they would fill the socket.
+const AHEAD_BYTES: usize = 4 * 1024;
 
-/// The weight of the newest call in the running mean.
+/// A slot with so much work ahead can be left alone for a moment (2.5 ms).
+const ENOUGH: Duration = Duration::from_micros(2500);
+
+/// The weight of the newest attempt in the running mean.
 const WEIGHT: f64 = 0.25;
 
 /// Which process of a slot an attempt runs in.
@@ -38,14 +41,37 @@ impl Waiting {
         }
     }
 
-    /// Whether it may lie in a slot before its turn.
+    /// Whether it may lie in a slot before its turn. A directory of its own is made when its turn has come.
     pub(super) fn may_go_ahead(&self) -> bool {
-        let arguments = self.work.call().map(|call| call.arguments.len());
-        self.more_arguments == 0 && arguments.is_some_and(|length| length <= AHEAD_ARGUMENTS)
+        match &*self.work {
+            Work::Call(call) => self.more_arguments == 0 && call.arguments.len() <= AHEAD_BYTES,
+            Work::Command(command) => {
+                command.directory == JobDirectory::Run && length(command) <= AHEAD_BYTES
+            }
+        }
     }
 }
 
-/// For whom a call that lies in a slot was asked back.
+/// About how long a command is as a message.
+fn length(command: &CommandJob) -> usize {
+    let program: usize = match &command.program {
+        Program::Shell(parts) => parts
+            .iter()
+            .map(|part| match part {
+                LinePart::Text(text) => text.len(),
+                LinePart::Slot => 1,
+            })
+            .sum(),
+        Program::Argv(words) => words.iter().map(|word| word.len()).sum(),
+    };
+    let variables = command.environment.iter();
+    program
+        + variables
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>()
+}
+
+/// For whom an attempt that lies in a slot was asked back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AskedBack {
     No,
@@ -55,7 +81,7 @@ pub(super) enum AskedBack {
     ForClient,
 }
 
-/// A call that lies in a slot.
+/// An attempt that lies in a slot.
 #[derive(Debug)]
 pub(super) struct Ahead {
     pub(super) waiting: Waiting,
@@ -97,9 +123,9 @@ impl Lane {
         }
     }
 
-    /// Whether a call may be sent ahead, in a slot of this pace.
+    /// Whether an attempt may be sent ahead, in a slot of this pace.
     pub(super) fn has_room(&self, pace: Pace, waiting: &Waiting) -> bool {
-        self.kind == SlotKind::Call
+        self.kind == waiting.kind()
             && self.licence == Licence::Held
             && !self.leaving
             && !self.is_stuck()
@@ -112,13 +138,21 @@ impl Lane {
         self.looked_at == Some(self.running)
     }
 
+    /// Whether it has work ahead for a moment, at this pace.
+    pub(super) fn has_enough(&self, pace: Pace) -> bool {
+        let not_asked = |it: &&Ahead| it.asked_back == AskedBack::No;
+        let ahead = self.ahead.iter().filter(not_asked).count();
+        let goes_on = !self.leaving && !self.is_stuck() && self.licence == Licence::Held;
+        goes_on && pace.of(ahead) >= ENOUGH
+    }
+
     pub(super) fn position(&self, attempt: AttemptId) -> Option<usize> {
         let is_it = |it: &Ahead| it.waiting.attempt == attempt;
         self.ahead.iter().position(is_it)
     }
 }
 
-/// How long the calls in a slot take.
+/// How long the attempts in a slot take.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
     /// The running mean in seconds, once one has ended.
@@ -132,11 +166,16 @@ impl Pace {
         self.mean = Some(mean + (elapsed - mean) * WEIGHT);
     }
 
-    /// How many calls may lie in the slot: none while nothing is known, or where a message takes no time against them.
+    /// How long so many take, as far as is known.
+    fn of(self, number: usize) -> Duration {
+        Duration::try_from_secs_f64(self.mean.unwrap_or(0.0) * number as f64).unwrap_or_default()
+    }
+
+    /// How many attempts may lie in the slot: none while nothing is known, or where a message takes no time against them.
     fn depth(self) -> usize {
         match self.mean {
             // A mean of zero gives infinity, and the cast saturates.
-            Some(mean) => ((AHEAD.as_secs_f64() / mean) as usize).min(AHEAD_CALLS),
+            Some(mean) => ((AHEAD.as_secs_f64() / mean) as usize).min(AHEAD_ATTEMPTS),
             None => 0,
         }
     }

@@ -11,8 +11,8 @@
 //!            send_ahead
 //! ```
 //!
-//! A call that takes less time than a message is worth sending before its turn: the slot then goes on without being told.
-//! It takes the place of the one before it, so it must take the same amounts.
+//! What takes little time is worth sending before its turn: the slot then goes on without being told. It takes the place of
+//! the one before it, so it must be of the same kind and take the same amounts.
 
 mod lane;
 #[cfg(test)]
@@ -150,7 +150,7 @@ impl Attempts {
         Some((slot, waiting))
     }
 
-    /// Lets the call that waits longest lie in a slot before its turn: the one that has the fewest, if one has room.
+    /// Lets the attempt that waits longest lie in a slot before its turn: the one that has the fewest, if one has room.
     pub(super) fn send_ahead(&mut self) -> Option<(SlotId, &Waiting)> {
         let first = self.queue.front().filter(|it| it.may_go_ahead())?;
         let pace = |slot: &SlotId| self.paces.get(slot).copied().unwrap_or_default();
@@ -303,7 +303,7 @@ impl Attempts {
         self.queue.drain(..).collect()
     }
 
-    /// An attempt has ended. `elapsed` is how long it ran, if it was a call that ran.
+    /// An attempt has ended. `elapsed` is how long it ran, if it did.
     pub(super) fn end(&mut self, attempt: AttemptId, elapsed: Option<Duration>) -> AfterEnd {
         let Some(slot) = self.slots.get(&attempt).copied() else {
             return AfterEnd::Unknown;
@@ -395,6 +395,17 @@ impl Attempts {
             lane.licence = Licence::Held;
             self.free = self.free.checked_sub(lane.amounts).unwrap_or_default();
         }
+    }
+
+    /// Whether every slot has enough to do for a moment, without a word from anybody.
+    pub(super) fn is_saturated(&self) -> bool {
+        let pace = |slot: &SlotId| self.paces.get(slot).copied().unwrap_or_default();
+        let is_full = self.used == self.total.cores || self.free.cores == 0;
+        let mut lanes = self.lanes.iter();
+        is_full
+            && self.idle.is_empty()
+            && !self.lanes.is_empty()
+            && lanes.all(|(slot, lane)| lane.has_enough(pace(slot)))
     }
 
     /// Whether nothing runs.

@@ -150,7 +150,7 @@ fn nothing_goes_ahead_before_a_call_has_shown_that_it_is_short() {
 }
 
 #[test]
-fn neither_commands_nor_other_amounts_nor_long_arguments_go_ahead() {
+fn neither_another_kind_nor_other_amounts_nor_long_arguments_go_ahead() {
     let large = Waiting {
         amounts: Amounts::cores(2),
         ..call(3)
@@ -172,6 +172,76 @@ fn neither_commands_nor_other_amounts_nor_long_arguments_go_ahead() {
         let mut attempts = short_calls(0);
         attempts.push(first).unwrap();
         attempts.push(call(4)).unwrap();
+        assert_eq!(sent_ahead(&mut attempts), []);
+    }
+}
+
+/// Two slots that run commands, after one in each that took so long, and so many more wait.
+fn commands(elapsed: Duration, more: u64) -> Attempts {
+    let mut attempts = Attempts::new(Amounts::cores(2));
+    for task in [101, 102] {
+        attempts.push(waiting(task, 1)).unwrap();
+    }
+    started(&mut attempts);
+    for task in [101, 102] {
+        attempts.end(attempt(task), Some(elapsed));
+    }
+    for task in 1..=2 + more {
+        attempts.push(waiting(task, 1)).unwrap();
+    }
+    assert_eq!(started(&mut attempts), [(1, 1), (2, 2)]);
+    attempts
+}
+
+#[test]
+fn short_commands_go_ahead_as_calls_do() {
+    let mut attempts = commands(Duration::from_millis(1), 20);
+    assert!(!attempts.is_saturated());
+    let sent = sent_ahead(&mut attempts);
+    assert_eq!(sent[..3], [(1, 3), (2, 4), (1, 5)]);
+    // Five milliseconds of work in each of the slots.
+    assert_eq!(sent.len(), 10);
+    assert!(attempts.is_saturated());
+    let after = attempts.end(attempt(1), Some(Duration::from_millis(1)));
+    assert_eq!(after, AfterEnd::Next(attempt(3)));
+    let mut attempts = commands(Duration::from_millis(50), 20);
+    assert_eq!(sent_ahead(&mut attempts), []);
+}
+
+#[test]
+fn slots_that_run_out_soon_are_not_left_alone() {
+    let mut attempts = commands(Duration::from_millis(1), 4);
+    sent_ahead(&mut attempts);
+    // Two milliseconds lie in each.
+    assert!(!attempts.is_saturated());
+    let mut attempts = commands(Duration::from_millis(1), 10);
+    sent_ahead(&mut attempts);
+    assert!(attempts.is_saturated());
+    for task in 3..=6 {
+        attempts.withdraw(attempt(task));
+    }
+    assert!(attempts.is_saturated());
+    for task in 7..=8 {
+        attempts.withdraw(attempt(task));
+    }
+    assert!(!attempts.is_saturated(), "what was asked back may be gone");
+}
+
+#[test]
+fn neither_long_commands_nor_those_in_directories_of_their_own_go_ahead() {
+    let long = CommandJob::shell(3, vec![b'x'; 5000]);
+    let private = CommandJob {
+        directory: crate::job::JobDirectory::Private,
+        ..CommandJob::shell(3, "true")
+    };
+    for command in [long, private] {
+        let mut attempts = commands(Duration::from_millis(1), 0);
+        let first = Waiting {
+            work: Box::new(command.into()),
+            ..waiting(3, 1)
+        };
+        attempts.push(first).unwrap();
+        attempts.push(waiting(4, 1)).unwrap();
         assert_eq!(sent_ahead(&mut attempts), []);
     }
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::task::{Context, Poll, ready};
 
 use rustix::fs::OFlags;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 
 use super::Pid;
@@ -125,20 +127,10 @@ impl SlotProcess {
 
     /// Reads once. Ready with false when nothing can come any more.
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>, piece: &mut [u8]) -> Poll<bool> {
-        loop {
-            if ready!(self.socket.poll_read_ready(context)).is_err() {
-                return Poll::Ready(false);
-            }
-            match self.socket.try_read(piece) {
-                Ok(0) => return Poll::Ready(false),
-                Ok(count) => {
-                    self.frames.feed(&piece[..count]);
-                    return Poll::Ready(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(false),
-            }
-        }
+        let mut piece = ReadBuf::new(piece);
+        let read = ready!(Pin::new(&mut self.socket).poll_read(context, &mut piece));
+        self.frames.feed(piece.filled());
+        Poll::Ready(read.is_ok() && !piece.filled().is_empty())
     }
 
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame<FromSlot>>, FrameError> {
