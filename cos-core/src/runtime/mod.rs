@@ -30,6 +30,7 @@ mod machine;
 mod os;
 mod os_handle;
 pub(crate) mod remote;
+mod routing;
 pub(crate) mod shared;
 mod spawn;
 pub(crate) mod spawner;

@@ -8,23 +8,22 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use super::backend::{Backend, Happening};
+use super::backend::Backend;
 use super::bodies::Bodies;
 use super::body::BoxedBody;
 use super::context::NoOs;
-use super::log::log;
-use super::remote::{RemoteTask, RemoteTasks};
+use super::remote::RemoteTasks;
 use super::spawner::SpawnerCall;
 use super::value::Ending;
 use super::wait::Wait;
 use super::waker::WakeQueue;
 use crate::clock;
-use crate::event::{RunEvent, Stamped};
-use crate::ids::{HostId, TaskId, Tid};
-use crate::job::{Outcome, TaskError};
+use crate::event::Stamped;
+use crate::ids::Tid;
+use crate::job::TaskError;
 use crate::kernel::KernelConfig;
 use crate::kernel::microthread::{
-    Answer, Child, MAIN, Microthreads, Orphan, Place, SCHEDULER, Visibility, WaitId,
+    Answer, Child, MAIN, Microthreads, SCHEDULER, Visibility, WaitId,
 };
 use crate::panics;
 use crate::time::Time;
@@ -70,14 +69,14 @@ pub(super) struct Inner {
     /// Those that have returned.
     pub(super) calls_returned: HashMap<u64, Result<bytes::Bytes, Box<TaskError>>>,
     /// Calls that tasks want to be made here.
-    calls_wanted: VecDeque<SpawnerCall>,
+    pub(super) calls_wanted: VecDeque<SpawnerCall>,
     /// Why spawns that waited for a host have come to nothing.
     pub(super) refusals: HashMap<Tid, Box<TaskError>>,
     /// Numbers for the tasks of spawns.
     pub(super) next_index: u64,
     /// What is to be dropped when the tables are not borrowed any more.
     pub(super) graveyard: Vec<Ending>,
-    events: VecDeque<Stamped>,
+    pub(super) events: VecDeque<Stamped>,
     /// Wakes the OS.
     pub(super) waker: Option<Waker>,
 }
@@ -314,155 +313,5 @@ impl Shared {
         let inner = self.inner.borrow();
         let backends = inner.backend.iter().chain(&inner.retired);
         backends.filter_map(|backend| backend.deadline()).min()
-    }
-}
-
-impl Inner {
-    /// Ends what ran for microthreads that are gone. Returns whether tasks elsewhere were among it.
-    fn end_orphans(&mut self, orphans: Vec<Orphan>, grace: Duration) -> bool {
-        let mut has_remote = false;
-        for Orphan { row, place, .. } in orphans {
-            match place {
-                Place::Local => {
-                    let body = self.bodies.remove(row);
-                    self.graveyard.extend(body.map(Ending::Value));
-                }
-                Place::Remote(Some(task)) => {
-                    has_remote = true;
-                    self.remote.remove(task);
-                    if let Some(backend) = &mut self.backend {
-                        backend.cancel(task, grace, clock::now());
-                    }
-                }
-                Place::Remote(None) => {}
-            }
-        }
-        has_remote
-    }
-
-    /// Machines that have ended are gone.
-    fn forget_retired(&mut self) {
-        self.retired.retain(|backend| !backend.is_over());
-        if self.retired.is_empty() {
-            for wait in self.retirement_waits.drain(..) {
-                self.threads.resolve(wait);
-            }
-        }
-    }
-
-    /// The machine is put away: remote microthreads have ended.
-    pub(super) fn cancel_remote(&mut self) {
-        for (id, task) in self.remote.drain() {
-            let error = TaskError::Cancelled {
-                task: task.label(id),
-                end: None,
-            };
-            self.refuse_or_end(&task, error);
-        }
-    }
-
-    fn refuse_or_end(&mut self, task: &RemoteTask, error: TaskError) {
-        let error = Box::new(error);
-        match task.waiting_caller() {
-            // Its spawner still waits, and hears of it there. There was never a child.
-            Some(wait) => {
-                self.threads.resolve(wait);
-                self.refusals.insert(task.tid, error);
-                self.threads.cancel(task.tid);
-            }
-            None => {
-                self.threads.finish(task.tid, Ending::Error(error));
-            }
-        }
-    }
-
-    pub(super) fn wake_for_room(&mut self) {
-        for wait in self.room_waits.drain(..) {
-            self.threads.resolve(wait);
-        }
-    }
-
-    pub(super) fn wake(&mut self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
-    }
-
-    fn carry_out(&mut self) {
-        // What a machine says that was put away concerns observers only: its tasks are nobody's.
-        for backend in &mut self.retired {
-            while let Some(happening) = backend.next() {
-                if let Happening::Event(stamped) = happening {
-                    log(&stamped.event, backend.hosts());
-                    self.events.push_back(stamped);
-                }
-            }
-        }
-        while let Some(backend) = &mut self.backend
-            && let Some(happening) = backend.next()
-        {
-            match happening {
-                Happening::Handed { task, host } => {
-                    if let Some(wait) = self.remote.handed(task, host) {
-                        self.threads.resolve(wait);
-                    }
-                }
-                Happening::Event(stamped) => {
-                    log(&stamped.event, backend.hosts());
-                    self.route(&stamped.event);
-                    self.events.push_back(stamped);
-                }
-                Happening::Call(call) => self.calls_wanted.push_back(call),
-                Happening::Returned { call, result } => {
-                    if let Some(wait) = self.calls_under_way.remove(&call) {
-                        self.calls_returned.insert(call, result);
-                        self.threads.resolve(wait);
-                    }
-                }
-            }
-        }
-    }
-
-    fn route(&mut self, event: &RunEvent) {
-        match event {
-            RunEvent::TaskOutput {
-                attempt,
-                stream,
-                bytes,
-                ..
-            } => self.remote.capture(attempt.task, *stream, bytes),
-            RunEvent::TaskAgain { attempt, .. } => self.remote.again(attempt.task),
-            RunEvent::TaskEnded {
-                task,
-                outcome,
-                host,
-                tries,
-                ..
-            } => self.task_ended(*task, outcome, *host, *tries),
-            _ => {}
-        }
-    }
-
-    fn task_ended(&mut self, id: TaskId, outcome: &Outcome, host: Option<HostId>, tries: u32) {
-        let Some(task) = self.remote.remove(id) else {
-            return;
-        };
-        let tid = task.tid;
-        if task.waiting_caller().is_some()
-            && let Err(error) = outcome
-        {
-            return self.refuse_or_end(&task, error.clone());
-        }
-        let host = host.map(|host| (host, self.host_name(host)));
-        let ending = task.end(id, outcome.clone(), host, tries);
-        self.threads.finish(tid, Ending::Remote(Box::new(ending)));
-    }
-
-    /// A host's name, for messages.
-    fn host_name(&self, HostId(host): HostId) -> Arc<str> {
-        match self.host_names.get(host as usize) {
-            Some(name) => Arc::clone(name),
-            None => format!("host {host}").into(),
-        }
     }
 }
