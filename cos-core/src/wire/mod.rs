@@ -18,6 +18,7 @@ pub mod frame;
 pub mod link;
 pub mod message;
 pub mod preamble;
+mod report;
 pub mod staging;
 
 /// The version of everything in this module. It rises with every change of a message, a frame or the preamble.

@@ -7,6 +7,7 @@ mod calls;
 mod connection;
 mod deadlines;
 mod licences;
+mod licences_ended;
 mod nesting;
 mod nonsense;
 mod placement;

@@ -3,6 +3,7 @@
 mod interpreter;
 mod model;
 mod programs;
+mod shaken;
 mod traces;
 mod waits;
 mod worlds;

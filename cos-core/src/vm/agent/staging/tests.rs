@@ -1,5 +1,6 @@
 //! A session's files, with an agent that is played and real files.
 
+use bytes::Bytes;
 use std::fs;
 use std::path::PathBuf;
 
