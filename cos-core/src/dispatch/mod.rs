@@ -165,8 +165,8 @@ impl<S> Dispatch<S> {
         self
     }
 
-    /// At most so many jobs wait on hosts for each of their slots, and only where jobs are short against the way to the host.
-    /// 0 unless said: a job is taken from the source only when a slot is free.
+    /// At most so many jobs wait on hosts for each of their slots; 0 means that a job is taken from the source only when a slot
+    /// is free. As many as make sense unless said: none, and more only where jobs are shorter than the way to the host.
     pub fn prefetch(mut self, jobs: usize) -> Self {
         self.options.policy.prefetch = match jobs {
             0 => Prefetch::Never,

@@ -1,7 +1,7 @@
 //! How the jobs of a dispatch are to be run.
 
 use crate::ids::HostId;
-use crate::kernel::TaskPolicy;
+use crate::kernel::{Prefetch, TaskPolicy};
 
 /// How the jobs of a dispatch are to be run.
 #[derive(Clone, Debug)]
@@ -28,7 +28,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             place: Place::Remote,
-            policy: TaskPolicy::default(),
+            policy: TaskPolicy {
+                prefetch: Prefetch::Allowed,
+                ..TaskPolicy::default()
+            },
             host: None,
             window: None,
             prefetch: None,
