@@ -1,7 +1,7 @@
 //! A plain synchronous program with threads of its own that hands its evaluations to COS.
 //!
 //! An optimiser that knows nothing of futures calls a *bulk cost* function from any of its threads. Here three hill climbers, a
-//! thread each, share one [`OsHandle`](cos_core::OsHandle).
+//! thread each, share one [`OsHandle`].
 //!
 //! ```sh
 //! cargo run -p cos-examples --bin embed

@@ -35,9 +35,9 @@ pub struct HostReport {
     pub neighbours: Vec<Neighbour>,
     /// What dead agents had left there and was removed now.
     pub swept: Vec<Swept>,
-    /// What came of [`Preparation::mirrors`].
+    /// What came of [`Preparation::mirrors`](super::message::Preparation::mirrors).
     pub mirrors: Vec<MirrorReport>,
-    /// What came of [`Preparation::clear_store`].
+    /// What came of [`Preparation::clear_store`](super::message::Preparation::clear_store).
     pub cleared: Option<Result<ClearedStore, String>>,
 }
 
