@@ -18,36 +18,8 @@ const LONGEST: usize = 450;
 /// Files that are longer, each with its reason.
 const LONG: &[(&str, &str)] = &[
     (
-        "cos-core/src/kernel/microthread/join.rs",
-        "one operation, join, in all the forms in which it can be asked for",
-    ),
-    (
         "cos-core/src/kernel/microthread/mod.rs",
         "the whole interface of the tables, each call a few lines over the files beside it",
-    ),
-    (
-        "cos-core/src/kernel/microthread/tests/waits.rs",
-        "one short scenario for each way of waiting for several things",
-    ),
-    (
-        "cos-core/src/kernel/tests/licences.rs",
-        "one short scenario for each rule of licences",
-    ),
-    (
-        "cos-core/src/runtime/shared.rs",
-        "the one cell that all system calls go through, each a few lines",
-    ),
-    (
-        "cos-core/src/vm/agent/staging/mod.rs",
-        "one state machine: what a session sends of files and takes back",
-    ),
-    (
-        "cos-core/src/wire/message.rs",
-        "the protocol between client and agent, to be read in one place",
-    ),
-    (
-        "cos-core/src/worker/agent/staging/mod.rs",
-        "one state machine: the files of an attempt before it starts and after it has ended",
     ),
     (
         "cos-core/tests/agent_vm.rs",
@@ -198,6 +170,11 @@ fn no_file_outgrows_its_role() {
     );
     for (path, _) in LONG {
         assert!(root().join(path).is_file(), "{path} is no file any more");
+        let lines = read(path).lines().count();
+        assert!(
+            lines > LONGEST,
+            "{path} has {lines} lines and needs no reason"
+        );
     }
 }
 
